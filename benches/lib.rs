@@ -1,0 +1,1 @@
+//! Nothing to import: this package only carries the benchmarks.

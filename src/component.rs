@@ -1,0 +1,5 @@
+//! Components: named values built by functions.
+
+mod source;
+
+pub use source::{Reading, Source, Stamp, Watch};

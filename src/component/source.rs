@@ -1,0 +1,132 @@
+//! Where a value comes from that is read from outside: the [`Source`] trait.
+
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+
+use crate::notify::DynNotifier;
+use crate::{BoxError, Built, Notifier};
+
+/// Reads a value from outside: a file, a key in a store, the environment.
+///
+/// [`file::json`](crate::file) and its siblings are sources, and so is every closure of the form
+/// `async || Ok(value)`. A closure has no [`Stamp`], so its value counts as changed in every reload.
+///
+/// ```
+/// use rekindle::{BoxError, Reading, Source, Stamp};
+///
+/// /// Reads a name from the environment.
+/// struct Name;
+///
+/// impl Source for Name {
+///     type Value = String;
+///
+///     async fn read(&self, committed: Option<Stamp>) -> Result<Reading<String>, BoxError> {
+///         let name = std::env::var("HOME")?;
+///         let stamp = Stamp::of(name.as_bytes());
+///         if committed == Some(stamp) {
+///             return Ok(Reading::Unchanged);
+///         }
+///         Ok(Reading::Stamped(name, stamp))
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source",
+    label = "not a source",
+    note = "implement `Source`, use `file::json(path)`, or pass `async || Ok(value)`; what a closure captures must be `Clone + Send + Sync + 'static`"
+)]
+pub trait Source: Send + Sync + 'static {
+    /// What it reads.
+    type Value: Send + Sync + 'static;
+
+    /// Reads the value. `committed` is the stamp of the value that is live, if it has one: a source
+    /// that would give the same answers [`Reading::Unchanged`].
+    ///
+    /// # Errors
+    ///
+    /// An error refuses the reload.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped when its deadline has passed, or when something else refused the
+    /// reload. The next reload calls `read` again.
+    fn read(
+        &self,
+        committed: Option<Stamp>,
+    ) -> impl Future<Output = Result<Reading<Self::Value>, BoxError>> + Send;
+
+    /// Called once, before the first [`read`](Self::read): starts watching, so that no change after
+    /// that read is missed, and gives what will report the changes. A source that does not watch
+    /// gives `None`.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the start-up.
+    fn watch(&mut self) -> Result<Option<Watch>, BoxError> {
+        Ok(None)
+    }
+}
+
+impl<F, Fut> Source for F
+where
+    F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Built> + Send,
+{
+    type Value = <Fut::Output as Built>::Value;
+
+    async fn read(&self, _: Option<Stamp>) -> Result<Reading<Self::Value>, BoxError> {
+        self.clone()().await.into_result().map(Reading::Value)
+    }
+}
+
+/// What a [`Source`] has read.
+#[derive(Clone, Debug)]
+pub enum Reading<T> {
+    /// What is live is what would be read.
+    Unchanged,
+    /// A value that counts as changed.
+    Value(T),
+    /// A value, and the stamp by which it is known again.
+    Stamped(T, Stamp),
+}
+
+/// Tells one reading of a source from another: a digest of what was read.
+///
+/// 128 bits, keyed anew in each process, so that nobody can prepare two texts with one digest. It
+/// lives in the slot of the value, so a stamp is live exactly when its value is.
+///
+/// ```
+/// use rekindle::Stamp;
+///
+/// assert_eq!(Stamp::of(b"port = 1"), Stamp::of(b"port = 1"));
+/// assert_ne!(Stamp::of(b"port = 1"), Stamp::of(b"port = 2"));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Stamp(u64, u64);
+
+impl Stamp {
+    /// The stamp of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        // Two keys make two independent halves.
+        static KEYS: LazyLock<[RandomState; 2]> =
+            LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+        Self(KEYS[0].hash_one(bytes), KEYS[1].hash_one(bytes))
+    }
+}
+
+/// What [`Source::watch`] gives: the notifier of a source that watches what it reads.
+pub struct Watch(pub(crate) Box<dyn DynNotifier>);
+
+impl Watch {
+    /// Wraps a notifier.
+    pub fn new(notifier: impl Notifier) -> Self {
+        Self(Box::new(notifier))
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watch").field(&self.0.name()).finish()
+    }
+}

@@ -1,0 +1,284 @@
+//! What can go wrong, in sentences that one can act on.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Outcome, Report};
+
+/// Any error: what the app's own functions return.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a manager could not do what it was asked for.
+///
+/// The cause is in [`source`](std::error::Error::source). `Debug` prints the sentence with all its
+/// causes, because that is what a `main` that returns an error shows.
+#[derive(Clone)]
+pub struct Error(Arc<Kind>);
+
+enum Kind {
+    Start { name: Arc<str>, error: StepError },
+    DuplicateName { name: Arc<str> },
+    ForeignHandle { name: Arc<str>, input: Arc<str> },
+    Stopped,
+    Reentrant,
+    Reload(Arc<Report>),
+    Notifier { name: Arc<str>, error: StepError },
+    App { error: Arc<dyn StdError + Send + Sync> },
+    AppPanicked { error: StepError },
+    StillRunning { names: Vec<String>, grace: Duration },
+}
+
+impl Error {
+    pub(crate) fn start(name: &Arc<str>, error: StepError) -> Self {
+        Self(Arc::new(Kind::Start { name: Arc::clone(name), error }))
+    }
+
+    pub(crate) fn duplicate_name(name: &Arc<str>) -> Self {
+        Self(Arc::new(Kind::DuplicateName { name: Arc::clone(name) }))
+    }
+
+    pub(crate) fn foreign_handle(name: &Arc<str>, input: &Arc<str>) -> Self {
+        let (name, input) = (Arc::clone(name), Arc::clone(input));
+        Self(Arc::new(Kind::ForeignHandle { name, input }))
+    }
+
+    pub(crate) fn stopped() -> Self {
+        Self(Arc::new(Kind::Stopped))
+    }
+
+    pub(crate) fn reentrant() -> Self {
+        Self(Arc::new(Kind::Reentrant))
+    }
+
+    pub(crate) fn reload(report: Arc<Report>) -> Self {
+        Self(Arc::new(Kind::Reload(report)))
+    }
+
+    pub(crate) fn notifier(name: &Arc<str>, error: StepError) -> Self {
+        Self(Arc::new(Kind::Notifier { name: Arc::clone(name), error }))
+    }
+
+    pub(crate) fn app(error: BoxError) -> Self {
+        Self(Arc::new(Kind::App { error: error.into() }))
+    }
+
+    pub(crate) fn app_panicked(error: StepError) -> Self {
+        Self(Arc::new(Kind::AppPanicked { error }))
+    }
+
+    pub(crate) fn still_running(names: Vec<String>, grace: Duration) -> Self {
+        Self(Arc::new(Kind::StillRunning { names, grace }))
+    }
+
+    /// The report of the reload that did not end well.
+    pub fn report(&self) -> Option<&Arc<Report>> {
+        match &*self.0 {
+            Kind::Reload(report) => Some(report),
+            _ => None,
+        }
+    }
+
+    /// Whether the reload was refused: what was live before is still live.
+    pub fn is_rejected(&self) -> bool {
+        self.outcome() == Some(Outcome::Rejected)
+    }
+
+    /// Whether the new generation is live, but an effect or reloader failed.
+    pub fn is_partial(&self) -> bool {
+        self.outcome() == Some(Outcome::Partial)
+    }
+
+    /// Whether the manager stopped: before the reload began, or in the middle of it.
+    pub fn is_stopped(&self) -> bool {
+        matches!(*self.0, Kind::Stopped)
+            || matches!(self.outcome(), Some(Outcome::Interrupted { .. }))
+    }
+
+    /// Whether a reload was asked for, and waited for, from inside a reload: it could never end.
+    pub fn is_reentrant(&self) -> bool {
+        matches!(*self.0, Kind::Reentrant)
+    }
+
+    /// Whether something did not end within the grace period of the stop.
+    pub fn is_still_running(&self) -> bool {
+        matches!(*self.0, Kind::StillRunning { .. })
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.report().map(|report| report.outcome())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Start { name, .. } => write!(f, "component `{name}` could not be built"),
+            Kind::DuplicateName { name } => {
+                write!(f, "there is a component `{name}` already; give this one another name")
+            }
+            Kind::ForeignHandle { name, input } => write!(
+                f,
+                "component `{name}` reads `{input}`, which belongs to another manager; \
+                 build both with the same one"
+            ),
+            Kind::Stopped => f.write_str("the manager has stopped; no reload was made"),
+            Kind::Reentrant => f.write_str(
+                "a reload cannot wait for another one; use `trigger` to ask for one without waiting",
+            ),
+            Kind::Reload(report) => {
+                write!(f, "the reload was {}", report.outcome())?;
+                match report.failure() {
+                    Some(step) => write!(f, ": `{}` failed", step.name()),
+                    None => Ok(()),
+                }
+            }
+            Kind::Notifier { name, .. } => write!(f, "notifier `{name}` failed"),
+            Kind::App { error } => fmt::Display::fmt(error, f),
+            Kind::AppPanicked { .. } => f.write_str("the app panicked"),
+            Kind::StillRunning { names, grace } => {
+                write!(f, "still running {grace:?} after the stop: {}", names.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Chain(self), f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            Kind::Start { error, .. } | Kind::Notifier { error, .. } => Some(error),
+            Kind::AppPanicked { error } => Some(error),
+            Kind::Reload(report) => {
+                report.failure().and_then(|step| step.error()).map(|error| error as _)
+            }
+            // Its text is the text of this error, so its cause is the cause of this one.
+            Kind::App { error } => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Why one component, effect, reloader or notifier failed.
+///
+/// If the app's own function returned an error, `Display` shows that error and
+/// [`inner`](Self::inner) gives it back. The text of a panic is not repeated unless it is a literal
+/// of the program: a formatted one may hold values. The panic hook has printed it anyway.
+#[derive(Clone)]
+pub struct StepError(Failure);
+
+#[derive(Clone)]
+enum Failure {
+    Error(Arc<dyn StdError + Send + Sync>),
+    Panicked(Option<&'static str>),
+    TimedOut(Duration),
+    Blocked(Duration),
+    Busy,
+}
+
+impl StepError {
+    pub(crate) fn error(error: BoxError) -> Self {
+        Self(Failure::Error(error.into()))
+    }
+
+    /// From what `catch_unwind` caught.
+    #[allow(clippy::needless_pass_by_value, reason = "the payload ends here")]
+    pub(crate) fn panicked(payload: Box<dyn std::any::Any + Send>) -> Self {
+        let literal = payload.downcast_ref::<&'static str>().copied();
+        // Dropping a payload runs code of the user's, which may panic again.
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));
+        std::mem::forget(dropped);
+        Self(Failure::Panicked(literal))
+    }
+
+    pub(crate) fn timed_out(after: Duration) -> Self {
+        Self(Failure::TimedOut(after))
+    }
+
+    pub(crate) fn blocked(after: Duration) -> Self {
+        Self(Failure::Blocked(after))
+    }
+
+    pub(crate) fn busy() -> Self {
+        Self(Failure::Busy)
+    }
+
+    /// The error that the app's own function returned.
+    pub fn inner(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        match &self.0 {
+            Failure::Error(error) => Some(&**error),
+            _ => None,
+        }
+    }
+
+    /// Whether it panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.0, Failure::Panicked(_))
+    }
+
+    /// Whether its deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0, Failure::TimedOut(_) | Failure::Blocked(_))
+    }
+
+    /// The error and all its causes in one line, separated by `: `.
+    pub fn chain(&self) -> impl fmt::Display + '_ {
+        Chain(self)
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Failure::Error(error) => fmt::Display::fmt(error, f),
+            Failure::Panicked(Some(literal)) => write!(f, "panicked: {literal}"),
+            Failure::Panicked(None) => {
+                f.write_str("panicked; the panic hook has the message, which may hold values")
+            }
+            Failure::TimedOut(after) => write!(f, "not done after {after:?}; it was dropped"),
+            Failure::Blocked(after) => write!(
+                f,
+                "not done after {after:?}, and it blocks its thread, so it cannot be dropped; \
+                 move blocking work to `spawn_blocking`"
+            ),
+            Failure::Busy => f.write_str(
+                "an earlier attempt was given up but still blocks its thread; \
+                 it cannot start again before that one has ended",
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Chain(self), f)
+    }
+}
+
+impl StdError for StepError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        // The text of `inner` is the text of this error, so its cause is the cause of this one.
+        self.inner().and_then(StdError::source)
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0, f)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Notifiers: what waits for the outside world and says when a reload is wanted.
+//!
+//! | from | with |
+//! |---|---|
+//! | a signal such as SIGHUP | [`signal`] |
+//! | the clock | [`interval`] |
+//! | a channel that the app already has | `tokio::sync::mpsc::Receiver` is a notifier |
+//! | anything that one can wait for | an `async` closure is a notifier |
+//! | a file | [`file::json(path).watch()`](crate::file), which is a source and its notifier in one |
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::{BoxError, Trigger};
+
+mod channel;
+mod func;
+mod interval;
+
+mod signal;
+
+
+
+
+
+/// Waits for the outside world and yields [`Trigger`]s.
+///
+/// The manager calls [`notify`](Self::notify) again after each trigger. A notifier that fails or
+/// panics does not end the app: it is reported and asked again with growing pauses
+/// ([`OnError::Stop`](crate::OnError) ends the run instead).
+///
+/// `async` closures and `tokio::sync::mpsc::Receiver`s are notifiers:
+///
+/// ```
+/// use rekindle::{BoxError, Manager, Notifier, Trigger};
+///
+/// struct Ticks(tokio::time::Interval);
+///
+/// impl Notifier for Ticks {
+///     async fn notify(&mut self) -> Result<Trigger, BoxError> {
+///         self.0.tick().await;
+///         Ok("tick".into())
+///     }
+/// }
+///
+/// let mut reload = Manager::new();
+/// reload.on(async || {
+///     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+///     Ok("every minute".into())
+/// });
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a notifier",
+    label = "not a notifier",
+    note = "implement `Notifier`, pass an `async || Ok(\"name\".into())` closure, or a `tokio::sync::mpsc::Receiver`"
+)]
+pub trait Notifier: Send + 'static {
+    /// Resolves when a reload is wanted, and says why.
+    ///
+    /// # Errors
+    ///
+    /// An error is reported, and the notifier is asked again after a pause.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped half-way only at shutdown.
+    fn notify(&mut self) -> impl Future<Output = Result<Trigger, BoxError>> + Send;
+
+    /// What reports and log lines call it.
+    fn name(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
+}
+
+/// The object-safe twin.
+pub(crate) trait DynNotifier: Send {
+    fn notify<'a>(
+        &'a mut self,
+    ) -> Pin<Box<dyn Future<Output = Result<Trigger, BoxError>> + Send + 'a>>;
+    fn name(&self) -> String;
+}
+
+impl<N: Notifier> DynNotifier for N {
+    fn notify<'a>(
+        &'a mut self,
+    ) -> Pin<Box<dyn Future<Output = Result<Trigger, BoxError>> + Send + 'a>> {
+        Box::pin(Notifier::notify(self))
+    }
+
+    fn name(&self) -> String {
+        Notifier::name(self)
+    }
+}

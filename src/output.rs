@@ -1,0 +1,61 @@
+//! What the closures of the app may return.
+//!
+//! Each trait has one implementation per shape with a *concrete* error, on purpose: with a generic
+//! error the compiler could not infer the type of a closure that ends with `Ok(value)`.
+
+use crate::BoxError;
+
+mod sealed {
+    pub trait Sealed {}
+    impl<T> Sealed for Result<T, crate::BoxError> {}
+    impl Sealed for () {}
+}
+
+/// What a function that builds a component returns: `Result<T, BoxError>`, and nothing else.
+///
+/// `?` turns every error into a [`BoxError`], so this costs a closure only its final `Ok(..)`.
+#[diagnostic::on_unimplemented(
+    message = "a component is built by a function that returns `Result<T, BoxError>`, not `{Self}`",
+    label = "this closure returns `{Self}`",
+    note = "end it with `Ok(value)`; pass errors on with `?`, which boxes them"
+)]
+pub trait Built: sealed::Sealed + Send + 'static {
+    /// The value of the component.
+    type Value: Send + Sync + 'static;
+
+    /// The value or the reason why there is none.
+    #[doc(hidden)]
+    fn into_result(self) -> Result<Self::Value, BoxError>;
+}
+
+impl<T: Send + Sync + 'static> Built for Result<T, BoxError> {
+    type Value = T;
+
+    fn into_result(self) -> Result<T, BoxError> {
+        self
+    }
+}
+
+/// What an effect (a reloader, an `apply`, the app itself) returns: `()` or `Result<(), BoxError>`.
+#[diagnostic::on_unimplemented(
+    message = "an effect returns `()` or `Result<(), BoxError>`, not `{Self}`",
+    label = "this closure returns `{Self}`",
+    note = "end it with `Ok(())` after the last `?`, or with `;` when it cannot fail"
+)]
+pub trait Done: sealed::Sealed + Send + 'static {
+    /// Whether it worked.
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl Done for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl Done for Result<(), BoxError> {
+    fn into_result(self) -> Self {
+        self
+    }
+}

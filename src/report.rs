@@ -1,0 +1,235 @@
+//! What one reload did.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::{StepError, Triggers};
+
+/// What one reload, or one [`check`](crate::Handle::check), did.
+///
+/// It lists each component, effect and reloader that was touched, and counts the others. It never
+/// holds a value of the app's; of errors it has what the app's own functions said.
+///
+/// `Display` is one line, made for a log:
+///
+/// ```text
+/// reload applied: triggers=sighup generation=7 rebuilt=config,printer unchanged=curler took=1.3ms
+/// ```
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub(crate) triggers: Triggers,
+    pub(crate) generation: u64,
+    pub(crate) outcome: Outcome,
+    pub(crate) check: bool,
+    pub(crate) started: SystemTime,
+    pub(crate) took: Duration,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) untouched: usize,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// A new generation is current, and all effects were run.
+    Applied,
+    /// Nothing had changed: no new generation. Reloaders have run all the same.
+    Unchanged,
+    /// The answer of a check: a reload would be applied now.
+    Valid,
+    /// Nothing happened: what was prepared was thrown away, all is as it was before.
+    Rejected,
+    /// The new generation is current, but an effect or reloader failed, and later ones did not run.
+    Partial,
+    /// The manager was stopped meanwhile.
+    Interrupted {
+        /// Whether the new generation had become current before the stop.
+        committed: bool,
+    },
+}
+
+/// What one reload did to one component, effect or reloader.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub(crate) name: Arc<str>,
+    pub(crate) action: Action,
+    pub(crate) took: Duration,
+    pub(crate) error: Option<StepError>,
+}
+
+/// What was done to one component, effect or reloader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// A component was built anew (in a refused reload: and thrown away again).
+    Rebuilt,
+    /// A component was looked at, and what it is made from had not changed.
+    Unchanged,
+    /// An effect or a reloader ran.
+    Ran,
+    /// It failed: [`Step::error`] says why.
+    Failed,
+    /// It was being worked on when something else failed or the manager was stopped.
+    Abandoned,
+    /// An effect or reloader was due, but something before it failed or the manager was stopped.
+    Skipped,
+}
+
+impl Report {
+    /// Why the reload was wanted.
+    pub fn triggers(&self) -> &Triggers {
+        &self.triggers
+    }
+
+    /// The number of the generation that was current when the reload ended.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether this was a check (a dry run) and no reload.
+    pub fn is_check(&self) -> bool {
+        self.check
+    }
+
+    /// Whether it ended well: applied, unchanged, or found valid.
+    pub fn is_success(&self) -> bool {
+        matches!(self.outcome, Outcome::Applied | Outcome::Unchanged | Outcome::Valid)
+    }
+
+    /// When it began, by the wall clock.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// How long it took from its beginning to its end.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// What was touched, in the order in which it was finished.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How many components were not touched, because nothing that they depend on had changed.
+    pub fn untouched(&self) -> usize {
+        self.untouched
+    }
+
+    /// The step with this name, if it was touched.
+    pub fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.name() == name)
+    }
+
+    /// The first step that failed.
+    pub fn failure(&self) -> Option<&Step> {
+        self.steps.iter().find(|step| step.error.is_some())
+    }
+}
+
+impl Step {
+    /// The name that it was added with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What was done.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+
+    /// How long it took.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Why it failed, if it did.
+    pub fn error(&self) -> Option<&StepError> {
+        self.error.as_ref()
+    }
+}
+
+impl Outcome {
+    /// The outcome in one word: `applied`, `unchanged`, `valid`, `rejected`, `partial`,
+    /// `interrupted`.
+    ///
+    /// ```
+    /// assert_eq!(rekindle::Outcome::Applied.as_str(), "applied");
+    /// ```
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Valid => "valid",
+            Self::Rejected => "rejected",
+            Self::Partial => "partial",
+            Self::Interrupted { .. } => "interrupted",
+        }
+    }
+}
+
+impl Action {
+    /// The action in one word: `rebuilt`, `unchanged`, `ran`, `failed`, `abandoned`, `skipped`.
+    ///
+    /// ```
+    /// assert_eq!(rekindle::Action::Rebuilt.as_str(), "rebuilt");
+    /// ```
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rebuilt => "rebuilt",
+            Self::Unchanged => "unchanged",
+            Self::Ran => "ran",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.check { "check" } else { "reload" };
+        write!(f, "{what} {}: triggers={}", self.outcome, self.triggers)?;
+        write!(f, " generation={}", self.generation)?;
+        for action in [
+            Action::Rebuilt,
+            Action::Unchanged,
+            Action::Ran,
+            Action::Failed,
+            Action::Abandoned,
+            Action::Skipped,
+        ] {
+            let mut separator = format!(" {action}=");
+            for step in self.steps.iter().filter(|step| step.action == action) {
+                write!(f, "{separator}{}", step.name)?;
+                ",".clone_into(&mut separator);
+            }
+        }
+        if self.untouched > 0 {
+            write!(f, " untouched={}", self.untouched)?;
+        }
+        write!(f, " took={:.1?}", self.took)?;
+        if let Some((step, error)) = self.failure().and_then(|step| Some((step, step.error()?))) {
+            write!(f, " error=`{}`: {}", step.name, error.chain())?;
+        }
+        Ok(())
+    }
+}

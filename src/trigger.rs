@@ -1,0 +1,162 @@
+//! Why a reload is wanted.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// How many different triggers one reload names; those beyond are counted.
+const NAMED: usize = 16;
+
+/// Why a reload is wanted: a short name such as `sighup`, `http` or `file`.
+///
+/// ```
+/// use rekindle::Trigger;
+///
+/// assert_eq!(Trigger::from("sighup").as_str(), "sighup");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Trigger(Cow<'static, str>);
+
+impl Trigger {
+    /// The name.
+    ///
+    /// ```
+    /// assert_eq!(rekindle::Trigger::from("http").as_str(), "http");
+    /// ```
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&'static str> for Trigger {
+    fn from(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+}
+
+impl From<String> for Trigger {
+    fn from(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trigger({})", self.0)
+    }
+}
+
+/// All the [`Trigger`]s that one reload answers, in the order in which they arrived.
+///
+/// A trigger that arrives while a reload runs leads to exactly one more, which carries all that
+/// arrived. At most 16 different ones are named. Cloning is cheap.
+///
+/// ```
+/// use rekindle::{Trigger, Triggers};
+///
+/// let triggers: Triggers = ["sighup", "http", "http"].map(Trigger::from).into_iter().collect();
+/// assert!(triggers.contains("http"));
+/// assert_eq!(triggers.total(), 3);
+/// assert_eq!(triggers.to_string(), "sighup, http");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Triggers(Arc<List>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct List {
+    named: Vec<Trigger>,
+    /// Arrivals that found `named` full.
+    unnamed: u64,
+    total: u64,
+}
+
+impl Triggers {
+    /// The different triggers, at most 16, in the order in which they arrived first.
+    ///
+    /// ```
+    /// let triggers = rekindle::Triggers::from(rekindle::Trigger::from("file"));
+    /// assert_eq!(triggers.iter().count(), 1);
+    /// ```
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Trigger> {
+        self.0.named.iter()
+    }
+
+    /// Whether one of the named triggers has this name.
+    ///
+    /// ```
+    /// let triggers = rekindle::Triggers::from(rekindle::Trigger::from("file"));
+    /// assert!(triggers.contains("file"));
+    /// ```
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.named.iter().any(|trigger| trigger.as_str() == name)
+    }
+
+    /// How many arrived in all, repetitions included.
+    ///
+    /// ```
+    /// assert_eq!(rekindle::Triggers::default().total(), 0);
+    /// ```
+    pub fn total(&self) -> u64 {
+        self.0.total
+    }
+
+    /// How many arrived that are not named, because 16 different ones were there before them.
+    ///
+    /// ```
+    /// assert_eq!(rekindle::Triggers::default().unnamed(), 0);
+    /// ```
+    pub fn unnamed(&self) -> u64 {
+        self.0.unnamed
+    }
+
+    /// Adds one arrival.
+    pub(crate) fn push(&mut self, trigger: Trigger) {
+        let list = Arc::make_mut(&mut self.0);
+        list.total += 1;
+        if list.named.contains(&trigger) {
+            return;
+        }
+        if list.named.len() < NAMED {
+            list.named.push(trigger);
+        } else {
+            list.unnamed += 1;
+        }
+    }
+}
+
+impl From<Trigger> for Triggers {
+    fn from(trigger: Trigger) -> Self {
+        Self::from_iter([trigger])
+    }
+}
+
+impl FromIterator<Trigger> for Triggers {
+    fn from_iter<I: IntoIterator<Item = Trigger>>(triggers: I) -> Self {
+        let mut all = Self::default();
+        for trigger in triggers {
+            all.push(trigger);
+        }
+        all
+    }
+}
+
+impl fmt::Display for Triggers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, trigger) in self.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            fmt::Display::fmt(trigger, f)?;
+        }
+        match self.unnamed() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
