@@ -25,18 +25,22 @@ enum Kind {
     Reentrant,
     Reload(Arc<Report>),
     Notifier { name: Arc<str>, error: StepError },
-    App { error: Arc<dyn StdError + Send + Sync> },
     AppPanicked { error: StepError },
     StillRunning { names: Vec<String>, grace: Duration },
 }
 
 impl Error {
     pub(crate) fn start(name: &Arc<str>, error: StepError) -> Self {
-        Self(Arc::new(Kind::Start { name: Arc::clone(name), error }))
+        Self(Arc::new(Kind::Start {
+            name: Arc::clone(name),
+            error,
+        }))
     }
 
     pub(crate) fn duplicate_name(name: &Arc<str>) -> Self {
-        Self(Arc::new(Kind::DuplicateName { name: Arc::clone(name) }))
+        Self(Arc::new(Kind::DuplicateName {
+            name: Arc::clone(name),
+        }))
     }
 
     pub(crate) fn foreign_handle(name: &Arc<str>, input: &Arc<str>) -> Self {
@@ -57,11 +61,10 @@ impl Error {
     }
 
     pub(crate) fn notifier(name: &Arc<str>, error: StepError) -> Self {
-        Self(Arc::new(Kind::Notifier { name: Arc::clone(name), error }))
-    }
-
-    pub(crate) fn app(error: BoxError) -> Self {
-        Self(Arc::new(Kind::App { error: error.into() }))
+        Self(Arc::new(Kind::Notifier {
+            name: Arc::clone(name),
+            error,
+        }))
     }
 
     pub(crate) fn app_panicked(error: StepError) -> Self {
@@ -135,7 +138,6 @@ impl fmt::Display for Error {
                 }
             }
             Kind::Notifier { name, .. } => write!(f, "notifier `{name}` failed"),
-            Kind::App { error } => fmt::Display::fmt(error, f),
             Kind::AppPanicked { .. } => f.write_str("the app panicked"),
             Kind::StillRunning { names, grace } => {
                 write!(f, "still running {grace:?} after the stop: {}", names.join(", "))
@@ -153,13 +155,13 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
-            Kind::Start { error, .. } | Kind::Notifier { error, .. } => Some(error),
-            Kind::AppPanicked { error } => Some(error),
-            Kind::Reload(report) => {
-                report.failure().and_then(|step| step.error()).map(|error| error as _)
-            }
-            // Its text is the text of this error, so its cause is the cause of this one.
-            Kind::App { error } => error.source(),
+            Kind::Start { error, .. }
+            | Kind::Notifier { error, .. }
+            | Kind::AppPanicked { error } => Some(error),
+            Kind::Reload(report) => report
+                .failure()
+                .and_then(|step| step.error())
+                .map(|error| error as _),
             _ => None,
         }
     }

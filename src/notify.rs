@@ -19,10 +19,6 @@ mod interval;
 
 mod signal;
 
-
-
-
-
 /// Waits for the outside world and yields [`Trigger`]s.
 ///
 /// The manager calls [`notify`](Self::notify) again after each trigger. A notifier that fails or

@@ -59,3 +59,21 @@ impl Done for Result<(), BoxError> {
         self
     }
 }
+
+/// What the app that [`Manager::run`](crate::Manager::run) surrounds may return: `()`,
+/// `Result<(), BoxError>`, or what a [`run::Group`](crate::run::Group) returns.
+#[diagnostic::on_unimplemented(
+    message = "the app returns `()`, `Result<(), BoxError>` or the result of a `run::Group`, not `{Self}`",
+    note = "end it with `Ok(())` after the last `?`"
+)]
+pub trait AppOutput: sealed::Sealed {
+    /// Whether it ended well.
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl<D: Done> AppOutput for D {
+    fn into_result(self) -> Result<(), BoxError> {
+        Done::into_result(self)
+    }
+}

@@ -1,7 +1,7 @@
 //! What one reload did.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::{StepError, Triggers};
@@ -99,7 +99,10 @@ impl Report {
 
     /// Whether it ended well: applied, unchanged, or found valid.
     pub fn is_success(&self) -> bool {
-        matches!(self.outcome, Outcome::Applied | Outcome::Unchanged | Outcome::Valid)
+        matches!(
+            self.outcome,
+            Outcome::Applied | Outcome::Unchanged | Outcome::Valid
+        )
     }
 
     /// When it began, by the wall clock.
@@ -231,5 +234,55 @@ impl fmt::Display for Report {
             write!(f, " error=`{}`: {}", step.name, error.chain())?;
         }
         Ok(())
+    }
+}
+
+/// Collects the steps of one reload while it runs, for whoever writes its report in the end: the
+/// reload itself, or its supervisor when it was given up.
+#[derive(Default)]
+pub(crate) struct Log(Mutex<Logged>);
+
+#[derive(Default)]
+pub(crate) struct Logged {
+    pub(crate) steps: Vec<Step>,
+    /// How many of the steps are components.
+    pub(crate) components: usize,
+}
+
+impl Log {
+    pub(crate) fn component(&self, step: Step) {
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.components += 1;
+        logged.steps.push(step);
+    }
+
+    pub(crate) fn effect(&self, step: Step) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .steps
+            .push(step);
+    }
+
+    pub(crate) fn take(&self) -> Logged {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Step {
+    pub(crate) fn new(name: &Arc<str>, action: Action, took: Duration) -> Self {
+        Self {
+            name: Arc::clone(name),
+            action,
+            took,
+            error: None,
+        }
+    }
+
+    pub(crate) fn failed(name: &Arc<str>, error: StepError, took: Duration) -> Self {
+        Self {
+            error: Some(error),
+            ..Self::new(name, Action::Failed, took)
+        }
     }
 }

@@ -36,7 +36,11 @@ fn scopes() -> Vec<Arc<dyn Scope>> {
 #[cfg_attr(not(all(unix, feature = "signal")), allow(dead_code))]
 pub(crate) fn grace() -> Duration {
     let scopes = scopes();
-    scopes.iter().map(|scope| scope.grace()).max().unwrap_or_default()
+    scopes
+        .iter()
+        .map(|scope| scope.grace())
+        .max()
+        .unwrap_or_default()
 }
 
 /// All that has not ended.

@@ -1,0 +1,276 @@
+//! What `source`, `derive` and `apply` give: options first, then `.await`.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::graph::{Applied, Build, Derived, Effect, Fresh, FromSource, Node, Run};
+use super::inputs::{Bound, Inputs};
+use super::source::{Source, Watch};
+use crate::crew::{Kind, run_alone};
+use crate::live::{Draft, Live};
+use crate::manager::Manager;
+use crate::panic::catch;
+use crate::{BoxError, Built, Done, Error, StepError, inside};
+
+type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'm>>;
+type Make = Box<dyn FnOnce() -> Result<(Box<dyn Build>, Option<Watch>), BoxError> + Send>;
+
+/// A component in the making: what [`Manager::source`] and [`Manager::derive`] give.
+///
+/// `.await` builds the first value and gives its [`Live`] handle.
+///
+/// # Errors
+///
+/// [`Error`] names the component when its first build fails, panics or takes too long, when the
+/// name is taken, or when an input belongs to another manager.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the build; the component is not added.
+#[must_use = "a component is made by awaiting it: add `.await?`"]
+pub struct Component<'m, T> {
+    manager: &'m mut Manager,
+    name: Arc<str>,
+    timeout: Duration,
+    wiring: Wiring,
+    make: Make,
+    value: PhantomData<fn() -> T>,
+}
+
+/// Which components are read.
+#[derive(Default)]
+struct Wiring {
+    inputs: Vec<usize>,
+    /// The name of the first input that belongs to another manager.
+    foreign: Option<Arc<str>>,
+}
+
+impl Wiring {
+    fn of(manager: &Manager, bound: &impl Bound) -> Self {
+        let mut wiring = Self::default();
+        bound.visit(&mut |handle| {
+            if !Arc::ptr_eq(handle.publication, manager.publication()) {
+                wiring
+                    .foreign
+                    .get_or_insert_with(|| Arc::clone(handle.name));
+            } else if !wiring.inputs.contains(&handle.index) {
+                wiring.inputs.push(handle.index);
+            }
+        });
+        wiring
+    }
+
+    fn check(self, name: &Arc<str>) -> Result<Vec<usize>, Error> {
+        match self.foreign {
+            Some(foreign) => Err(Error::foreign_handle(name, &foreign)),
+            None => Ok(self.inputs),
+        }
+    }
+}
+
+impl<'m, T: Send + Sync + 'static> Component<'m, T> {
+    pub(crate) fn from_source<S: Source<Value = T>>(
+        manager: &'m mut Manager,
+        name: Arc<str>,
+        mut source: S,
+    ) -> Self {
+        let (built_name, reaper) = (Arc::clone(&name), manager.reaper());
+        let make: Make = Box::new(move || {
+            let watch = source.watch()?;
+            let source = FromSource {
+                name: built_name,
+                source: Arc::new(source),
+                reaper,
+            };
+            Ok((Box::new(source), watch))
+        });
+        Self::new(manager, name, Wiring::default(), make)
+    }
+
+    pub(crate) fn derived<I, F, Fut>(
+        manager: &'m mut Manager,
+        name: Arc<str>,
+        inputs: I,
+        build: F,
+    ) -> Self
+    where
+        I: Inputs,
+        F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Built<Value = T>> + Send + 'static,
+    {
+        let inputs = inputs.bind();
+        let wiring = Wiring::of(manager, &inputs);
+        let derived = Derived {
+            name: Arc::clone(&name),
+            inputs,
+            build,
+            reaper: manager.reaper(),
+        };
+        Self::new(
+            manager,
+            name,
+            wiring,
+            Box::new(move || Ok((Box::new(derived), None))),
+        )
+    }
+
+    fn new(manager: &'m mut Manager, name: Arc<str>, wiring: Wiring, make: Make) -> Self {
+        let timeout = manager.default_timeout();
+        Self {
+            manager,
+            name,
+            timeout,
+            wiring,
+            make,
+            value: PhantomData,
+        }
+    }
+
+    /// How long one build may take (default: [`Manager::timeout`]). Past it the build is dropped,
+    /// and the reload is refused.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    async fn build(self) -> Result<Live<T>, Error> {
+        let Self {
+            manager,
+            name,
+            timeout,
+            wiring,
+            make,
+            ..
+        } = self;
+        let inputs = wiring.check(&name)?;
+        manager.check_name(&name)?;
+        let entry = manager.ledger().add(Kind::Component, &name, timeout);
+        let failed = |error| Error::start(&name, error);
+        let (build, watch) = catch(make)
+            .and_then(|made| made.map_err(StepError::error))
+            .map_err(failed)?;
+        let draft = Draft::on(manager.publication().current());
+        let first = run_alone(&entry, || build.start(&draft, None));
+        let Fresh::Slot(slot) = inside::scope(manager.id(), first).await.map_err(failed)? else {
+            unreachable!("a first build has nothing to be unchanged from");
+        };
+        let index = manager.publication().add(slot);
+        manager.graph().add_node(Node::new(&entry, inputs, build));
+        manager.claim_name(&name);
+        if let Some(Watch(notifier)) = watch {
+            manager.attend(notifier);
+        }
+        Ok(Live::new(manager.publication(), index, &name))
+    }
+}
+
+impl<'m, T: Send + Sync + 'static> IntoFuture for Component<'m, T> {
+    type Output = Result<Live<T>, Error>;
+    type IntoFuture = Boxed<'m, Live<T>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.build())
+    }
+}
+
+impl<T> fmt::Debug for Component<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Component").field(&self.name).finish()
+    }
+}
+
+/// An effect in the making: what [`Manager::apply`] gives.
+///
+/// `.await` runs it for the first time.
+///
+/// # Errors
+///
+/// As for [`Component`].
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the first run; the effect is not added.
+#[must_use = "an effect runs for the first time when it is awaited: add `.await?`"]
+pub struct Apply<'m> {
+    manager: &'m mut Manager,
+    name: Arc<str>,
+    timeout: Duration,
+    wiring: Wiring,
+    run: Box<dyn Run>,
+}
+
+impl<'m> Apply<'m> {
+    pub(crate) fn new<I, F, Fut>(
+        manager: &'m mut Manager,
+        name: Arc<str>,
+        inputs: I,
+        effect: F,
+    ) -> Self
+    where
+        I: Inputs,
+        F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        let inputs = inputs.bind();
+        let wiring = Wiring::of(manager, &inputs);
+        let timeout = manager.default_timeout();
+        let run = Box::new(Applied {
+            inputs,
+            effect,
+            seen: Arc::new(Mutex::new(None)),
+        });
+        Self {
+            manager,
+            name,
+            timeout,
+            wiring,
+            run,
+        }
+    }
+
+    /// How long one run may take (default: [`Manager::timeout`]). Past it the run is dropped, and
+    /// the reload is partial.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    async fn build(self) -> Result<(), Error> {
+        let Self {
+            manager,
+            name,
+            timeout,
+            wiring,
+            run,
+        } = self;
+        let inputs = wiring.check(&name)?;
+        manager.check_name(&name)?;
+        let entry = manager.ledger().add(Kind::Effect, &name, timeout);
+        let draft = Draft::on(manager.publication().current());
+        let first = run_alone(&entry, || run.start(&draft));
+        let first = inside::scope(manager.id(), first);
+        first.await.map_err(|error| Error::start(&name, error))?;
+        manager.graph().add_effect(Effect { entry, inputs, run });
+        manager.claim_name(&name);
+        Ok(())
+    }
+}
+
+impl<'m> IntoFuture for Apply<'m> {
+    type Output = Result<(), Error>;
+    type IntoFuture = Boxed<'m, ()>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.build())
+    }
+}
+
+impl fmt::Debug for Apply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Apply").field(&self.name).finish()
+    }
+}

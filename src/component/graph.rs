@@ -1,0 +1,207 @@
+//! The components of one manager, and who is built from whom.
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::inputs::Bound;
+use crate::crew::{BoxFuture, Entry};
+use crate::live::{AnySlot, Draft, Reaper, Slot};
+use crate::{Built, Done, Reading, Source};
+
+/// All components and effects. It grows while the app starts, and is fixed once it runs.
+///
+/// # Invariants
+///
+/// 1. The inputs of a node stand before it. So the graph has no cycle.
+/// 2. Neither `inputs` nor `dependants` nor `effects` name one twice.
+#[derive(Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) sources: Vec<usize>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+pub(crate) struct Node {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) build: Box<dyn Build>,
+    /// The nodes that are built from this one.
+    pub(crate) dependants: Vec<usize>,
+    /// The effects that push this one somewhere.
+    pub(crate) effects: Vec<usize>,
+}
+
+pub(crate) struct Effect {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) inputs: Vec<usize>,
+    pub(crate) run: Box<dyn Run>,
+}
+
+/// How a node is built.
+pub(crate) trait Build: Send + Sync {
+    /// Whether the inputs are others than those of the committed slot.
+    fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool;
+
+    fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh>;
+}
+
+/// What a build came to.
+pub(crate) enum Fresh {
+    Unchanged,
+    Slot(AnySlot),
+}
+
+/// How an effect is run.
+pub(crate) trait Run: Send + Sync {
+    /// Whether the inputs are others than when it last ran well.
+    fn is_due(&self, draft: &Draft) -> bool;
+
+    fn start(&self, draft: &Draft) -> BoxFuture<'static, ()>;
+}
+
+impl Graph {
+    pub(crate) fn add_node(&mut self, node: Node) {
+        let index = self.nodes.len();
+        for &input in &node.inputs {
+            self.nodes[input].dependants.push(index);
+        }
+        if node.inputs.is_empty() {
+            self.sources.push(index);
+        }
+        self.nodes.push(node);
+    }
+
+    pub(crate) fn add_effect(&mut self, effect: Effect) {
+        let index = self.effects.len();
+        for &input in &effect.inputs {
+            self.nodes[input].effects.push(index);
+        }
+        self.effects.push(effect);
+    }
+}
+
+impl Node {
+    pub(crate) fn new(entry: &Arc<Entry>, inputs: Vec<usize>, build: Box<dyn Build>) -> Self {
+        let entry = Arc::clone(entry);
+        Self {
+            entry,
+            inputs,
+            build,
+            dependants: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+}
+
+/// A component that is read from outside.
+pub(super) struct FromSource<S> {
+    pub(super) name: Arc<str>,
+    pub(super) source: Arc<S>,
+    pub(super) reaper: Reaper,
+}
+
+impl<S: Source> Build for FromSource<S> {
+    fn is_due(&self, _: &Draft, _: &AnySlot) -> bool {
+        true
+    }
+
+    fn start(&self, _: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
+        let first = committed.is_none();
+        let stamp = committed.and_then(|slot| slot.stamp());
+        let (name, source, reaper) = (
+            Arc::clone(&self.name),
+            Arc::clone(&self.source),
+            self.reaper.clone(),
+        );
+        Box::pin(async move {
+            let (value, new_stamp) = match source.read(stamp).await? {
+                Reading::Unchanged if first => {
+                    return Err("the source says `Unchanged` before it was ever read".into());
+                }
+                Reading::Unchanged => return Ok(Fresh::Unchanged),
+                Reading::Stamped(_, same) if Some(same) == stamp => return Ok(Fresh::Unchanged),
+                Reading::Stamped(value, stamp) => (value, Some(stamp)),
+                Reading::Value(value) => (value, None),
+            };
+            let slot = Slot::new(&name, value, new_stamp, Box::new(()), &reaper);
+            Ok(Fresh::Slot(slot))
+        })
+    }
+}
+
+/// A component that is computed from others.
+pub(super) struct Derived<B, F> {
+    pub(super) name: Arc<str>,
+    pub(super) inputs: B,
+    pub(super) build: F,
+    pub(super) reaper: Reaper,
+}
+
+impl<B, F, Fut> Build for Derived<B, F>
+where
+    B: Bound,
+    F: FnOnce(B::Values) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Built> + Send + 'static,
+{
+    fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool {
+        let seen: &dyn Any = committed.inputs();
+        let seen = seen
+            .downcast_ref()
+            .expect("a slot keeps the inputs of its own component");
+        !self.inputs.is_unchanged(draft, seen)
+    }
+
+    fn start(&self, draft: &Draft, _: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
+        let (values, seen) = self.inputs.values(draft);
+        let future = self.build.clone()(values);
+        let (name, reaper) = (Arc::clone(&self.name), self.reaper.clone());
+        Box::pin(async move {
+            let value = future.await.into_result()?;
+            Ok(Fresh::Slot(Slot::new(
+                &name,
+                value,
+                None,
+                Box::new(seen),
+                &reaper,
+            )))
+        })
+    }
+}
+
+/// An effect that is handed values.
+pub(super) struct Applied<B: Bound, F> {
+    pub(super) inputs: B,
+    pub(super) effect: F,
+    /// The inputs with which it last ran well.
+    pub(super) seen: Arc<Mutex<Option<B::Seen>>>,
+}
+
+impl<B, F, Fut> Run for Applied<B, F>
+where
+    B: Bound,
+    F: FnOnce(B::Values) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Done> + Send + 'static,
+{
+    fn is_due(&self, draft: &Draft) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        !seen
+            .as_ref()
+            .is_some_and(|seen| self.inputs.is_unchanged(draft, seen))
+    }
+
+    fn start(&self, draft: &Draft) -> BoxFuture<'static, ()> {
+        let (values, seen) = self.inputs.values(draft);
+        let future = self.effect.clone()(values);
+        let last = Arc::clone(&self.seen);
+        Box::pin(async move {
+            future.await.into_result()?;
+            let before = last
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .replace(seen);
+            drop(before);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! What a component may be built from.
+
+use crate::live::{Draft, Lease, Live, Selection, Slot};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What a component may be built from: a handle, a selection, or a tuple of up to eight of them.
+///
+/// | input | the build gets | it runs again when |
+/// |---|---|---|
+/// | `&config` or `config` ([`Live<T>`]) | [`Lease<T>`] | the component was rebuilt |
+/// | `config.select(\|c\| &c.part)` | a copy of the part | the part is another (`PartialEq`) |
+/// | `config.map(\|c\| (c.a, c.b))` | what was computed | it is another (`PartialEq`) |
+/// | `(a, b, ..)` | a tuple of the above | any of them says so |
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the input of a component",
+    label = "not a handle",
+    note = "an input is a handle such as `source(..).await?` gives, a part of one (`config.select(|c| &c.part)`), or a tuple of up to eight of them",
+    note = "is there an `.await?` missing where the component was made?"
+)]
+pub trait Inputs: sealed::Sealed {
+    /// What the build gets.
+    type Values: Send + 'static;
+
+    #[doc(hidden)]
+    #[allow(
+        private_bounds,
+        reason = "nobody outside needs to know how inputs are looked up"
+    )]
+    type Bound: Bound<Values = Self::Values>;
+
+    #[doc(hidden)]
+    fn bind(self) -> Self::Bound;
+}
+
+/// Inputs that a component holds on to.
+pub(crate) trait Bound: Send + Sync + 'static {
+    type Values: Send + 'static;
+    /// What a slot keeps of its inputs: it holds them, and tells later whether they changed.
+    type Seen: Send + Sync + 'static;
+
+    /// Calls `f` for each handle.
+    fn visit(&self, f: &mut dyn FnMut(Handle<'_>));
+
+    fn values(&self, draft: &Draft) -> (Self::Values, Self::Seen);
+
+    fn is_unchanged(&self, draft: &Draft, seen: &Self::Seen) -> bool;
+}
+
+/// Which component an input reads.
+pub(crate) struct Handle<'a> {
+    pub(crate) publication: &'a std::sync::Arc<crate::live::Publication>,
+    pub(crate) index: usize,
+    pub(crate) name: &'a std::sync::Arc<str>,
+}
+
+impl<'a> Handle<'a> {
+    fn of<T: Send + Sync + 'static>(live: &'a Live<T>) -> Self {
+        Self {
+            publication: &live.publication,
+            index: live.index,
+            name: &live.name,
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Bound for Live<T> {
+    type Values = Lease<T>;
+    type Seen = Lease<T>;
+
+    fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
+        f(Handle::of(self));
+    }
+
+    fn values(&self, draft: &Draft) -> (Lease<T>, Lease<T>) {
+        let lease = Lease::new(Slot::share(draft.slot(self.index)), self);
+        (lease.clone(), lease)
+    }
+
+    fn is_unchanged(&self, draft: &Draft, seen: &Lease<T>) -> bool {
+        seen.is(Slot::of(draft.slot(self.index)))
+    }
+}
+
+impl<T, U> Bound for Selection<T, U>
+where
+    T: Send + Sync + 'static,
+    U: Clone + PartialEq + Send + Sync + 'static,
+{
+    type Values = U;
+    type Seen = U;
+
+    fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
+        f(Handle::of(&self.live));
+    }
+
+    fn values(&self, draft: &Draft) -> (U, U) {
+        let part = self.part.get(Slot::of(draft.slot(self.live.index)).value());
+        (part.clone(), part)
+    }
+
+    fn is_unchanged(&self, draft: &Draft, seen: &U) -> bool {
+        self.part
+            .is(Slot::of(draft.slot(self.live.index)).value(), seen)
+    }
+}
+
+impl<T: Send + Sync + 'static> sealed::Sealed for Live<T> {}
+
+impl<T: Send + Sync + 'static> Inputs for Live<T> {
+    type Values = Lease<T>;
+    type Bound = Self;
+
+    fn bind(self) -> Self {
+        self
+    }
+}
+
+impl<T: Send + Sync + 'static, U> sealed::Sealed for Selection<T, U> {}
+
+impl<T, U> Inputs for Selection<T, U>
+where
+    T: Send + Sync + 'static,
+    U: Clone + PartialEq + Send + Sync + 'static,
+{
+    type Values = U;
+    type Bound = Self;
+
+    fn bind(self) -> Self {
+        self
+    }
+}
+
+impl<I: sealed::Sealed> sealed::Sealed for &I {}
+
+impl<I: Inputs + Clone> Inputs for &I {
+    type Values = I::Values;
+    type Bound = I::Bound;
+
+    fn bind(self) -> I::Bound {
+        self.clone().bind()
+    }
+}
+
+macro_rules! tuple {
+    ($($input:ident $i:tt),+) => {
+        impl<$($input: sealed::Sealed),+> sealed::Sealed for ($($input,)+) {}
+
+        impl<$($input: Inputs),+> Inputs for ($($input,)+) {
+            type Values = ($($input::Values,)+);
+            type Bound = ($($input::Bound,)+);
+
+            fn bind(self) -> Self::Bound {
+                ($(self.$i.bind(),)+)
+            }
+        }
+
+        impl<$($input: Bound),+> Bound for ($($input,)+) {
+            type Values = ($($input::Values,)+);
+            type Seen = ($($input::Seen,)+);
+
+            fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
+                $(self.$i.visit(f);)+
+            }
+
+            fn values(&self, draft: &Draft) -> (Self::Values, Self::Seen) {
+                let both = ($(self.$i.values(draft),)+);
+                (($(both.$i.0,)+), ($(both.$i.1,)+))
+            }
+
+            fn is_unchanged(&self, draft: &Draft, seen: &Self::Seen) -> bool {
+                $(self.$i.is_unchanged(draft, &seen.$i))&&+
+            }
+        }
+    };
+}
+
+tuple!(A 0);
+tuple!(A 0, B 1);
+tuple!(A 0, B 1, C 2);
+tuple!(A 0, B 1, C 2, D 3);
+tuple!(A 0, B 1, C 2, D 3, E 4);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);

@@ -1,0 +1,148 @@
+//! Live values: handles that always read the current generation.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+mod generation;
+mod guard;
+mod publication;
+mod reader;
+mod reaper;
+mod select;
+mod slot;
+mod snapshot;
+
+pub(crate) use generation::{Draft, Generation};
+pub use guard::{Guard, Lease};
+pub(crate) use publication::Publication;
+pub use reader::Reader;
+pub(crate) use reaper::{Reaper, Remains, run as run_reaper};
+pub use select::Selection;
+pub(crate) use slot::{AnySlot, Slot};
+pub use snapshot::Snapshot;
+
+/// The handle of a component: reads its current value, from anywhere, at any time.
+///
+/// Cloning is cheap. Which way of holding a value fits:
+///
+/// | for | use | it holds |
+/// |---|---|---|
+/// | a request | [`load`](Self::load) | its whole generation |
+/// | a stream, a websocket | [`lease`](Self::lease) | this value |
+/// | several values that belong together | [`snapshot`](Self::snapshot) | one generation |
+/// | a hot loop, waiting for changes | [`reader`](Self::reader) | this value, until the next look |
+/// | an input of another component | the handle itself, [`select`](Self::select), [`map`](Self::map) | this value, or nothing |
+///
+/// # Consistency
+///
+/// All components change at once, by one publication per reload. Once anyone has seen a generation,
+/// no later read by anybody who learned of it sees an older one. Reads never wait for code of the
+/// app's. Two `load()`s may fall on both sides of a reload; a [`Snapshot`] cannot.
+///
+/// The value stays readable after [`Manager::run`](crate::Manager::run) has returned.
+pub struct Live<T: Send + Sync + 'static> {
+    pub(crate) publication: Arc<Publication>,
+    pub(crate) index: usize,
+    pub(crate) name: Arc<str>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T: Send + Sync + 'static> Live<T> {
+    pub(crate) fn new(publication: &Arc<Publication>, index: usize, name: &Arc<str>) -> Self {
+        Self {
+            publication: Arc::clone(publication),
+            index,
+            name: Arc::clone(name),
+            value: PhantomData,
+        }
+    }
+
+    /// The name that the component was added with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The current value, for the length of a request.
+    ///
+    /// Some nanoseconds, on any number of threads. See [`Guard`].
+    pub fn load(&self) -> Guard<T> {
+        Guard::new(self.publication.load(), self.index)
+    }
+
+    /// The current value, for as long as needed.
+    ///
+    /// Costs more than [`load`](Self::load), as all threads share one count. See [`Lease`].
+    pub fn lease(&self) -> Lease<T> {
+        Lease::new(Slot::share(self.publication.load().slot(self.index)), self)
+    }
+
+    /// A cached handle for a hot loop, or to wait for changes. See [`Reader`].
+    pub fn reader(&self) -> Reader<T> {
+        Reader::new(self.clone())
+    }
+
+    /// The current generation, to read several values that belong together. See [`Snapshot`].
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.publication)
+    }
+
+    /// A part of the value, as an input: `config.select(|c| &c.printer)`.
+    ///
+    /// What depends on it is rebuilt only when the part changed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// struct Config { name: String, port: u16 }
+    ///
+    /// let config = reload
+    ///     .source("config", async || Ok(Config { name: "Ada".into(), port: 80 }))
+    ///     .await?;
+    /// let greeting = reload
+    ///     .derive("greeting", config.select(|c| &c.name), async |name| Ok(format!("Hi {name}")))
+    ///     .await?;
+    /// assert_eq!(*greeting.load(), "Hi Ada");
+    /// # assert_eq!(config.load().port, 80);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn select<U, F>(&self, part: F) -> Selection<T, U>
+    where
+        U: Clone + PartialEq + Send + Sync + 'static,
+        F: Fn(&T) -> &U + Send + Sync + 'static,
+    {
+        Selection {
+            live: self.clone(),
+            part: Arc::new(select::Borrowed(part)),
+        }
+    }
+
+    /// Something computed from the value, as an input: `config.map(|c| (c.host, c.port))`.
+    ///
+    /// Like [`select`](Self::select), for what is not there to be borrowed. The function runs
+    /// whenever the value changed, so keep it cheap.
+    pub fn map<U, F>(&self, compute: F) -> Selection<T, U>
+    where
+        U: Clone + PartialEq + Send + Sync + 'static,
+        F: Fn(&T) -> U + Send + Sync + 'static,
+    {
+        Selection {
+            live: self.clone(),
+            part: Arc::new(select::Computed(compute)),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Clone for Live<T> {
+    fn clone(&self) -> Self {
+        Self::new(&self.publication, self.index, &self.name)
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for Live<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Live").field(&self.name).finish()
+    }
+}

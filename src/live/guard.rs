@@ -1,0 +1,164 @@
+//! Holding a value: for the length of a request, or of a stream.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::Live;
+use super::generation::Generation;
+use super::publication::Publication;
+use super::slot::Slot;
+
+/// One value, held for the length of a request: what [`Live::load`] gives.
+///
+/// It pins its whole generation, so that nothing in it is dropped before the guard is; hold a
+/// [`Lease`] where that may take long. It is `Send` and may be held across `await`. `clone` clones
+/// the guard, never the value.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::Error> {
+/// # let mut reload = rekindle::Manager::new();
+/// let name = reload.source("name", async || Ok("Ada".to_owned())).await?;
+/// let guard = name.load();
+/// assert_eq!(guard.len(), 3);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Guard<T: Send + Sync + 'static> {
+    generation: Arc<Generation>,
+    index: usize,
+    value: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: Send + Sync + 'static> Guard<T> {
+    pub(super) fn new(generation: Arc<Generation>, index: usize) -> Self {
+        Self {
+            generation,
+            index,
+            value: std::marker::PhantomData,
+        }
+    }
+
+    /// The number of the generation that this value was read from.
+    pub fn generation(&self) -> u64 {
+        self.generation.number
+    }
+}
+
+impl<T: Send + Sync + 'static> Deref for Guard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        Slot::of(self.generation.slot(self.index)).value()
+    }
+}
+
+impl<T: Send + Sync + 'static> Clone for Guard<T> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.generation), self.index)
+    }
+}
+
+impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for Guard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<T: fmt::Display + Send + Sync + 'static> fmt::Display for Guard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
+/// One value, held for as long as needed: what [`Live::lease`] gives, and what a build is handed
+/// for each input that is a handle.
+///
+/// It holds this value (and what it was built from) and nothing else of its generation. It is
+/// `Send` and may be held across `await`. `clone` clones the lease, never the value.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::Error> {
+/// # let mut reload = rekindle::Manager::new();
+/// let name = reload.source("name", async || Ok("Ada".to_owned())).await?;
+/// let lease = name.lease();
+/// tokio::spawn(async move { assert_eq!(*lease, "Ada") }).await.unwrap();
+/// # Ok(())
+/// # }
+/// ```
+pub struct Lease<T: Send + Sync + 'static> {
+    slot: Arc<Slot<T>>,
+    publication: Arc<Publication>,
+    index: usize,
+}
+
+impl<T: Send + Sync + 'static> Lease<T> {
+    pub(crate) fn new(slot: Arc<Slot<T>>, live: &Live<T>) -> Self {
+        Self {
+            slot,
+            publication: Arc::clone(&live.publication),
+            index: live.index,
+        }
+    }
+
+    /// Whether both hold the same value, not merely an equal one.
+    pub(crate) fn is(&self, slot: &Slot<T>) -> bool {
+        std::ptr::eq(&raw const *self.slot, slot)
+    }
+
+    /// Resolves when a newer value of this component is current.
+    ///
+    /// Streams and websockets wait for this beside their work, to end or to take the new value. It
+    /// never resolves when no newer value comes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: a later call resolves at once if there is a newer value.
+    pub async fn replaced(&self) {
+        let mut changes = self.publication.changes();
+        loop {
+            // First mark the version as seen, then look: a commit in between wakes us again.
+            changes.mark_unchanged();
+            let current = self.publication.current();
+            if Slot::<T>::of(current.slot(self.index)).serial() > self.slot.serial() {
+                return;
+            }
+            drop(current);
+            if changes.changed().await.is_err() {
+                unreachable!("the publication that is held here owns the sender");
+            }
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Deref for Lease<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.slot.value()
+    }
+}
+
+impl<T: Send + Sync + 'static> Clone for Lease<T> {
+    fn clone(&self) -> Self {
+        Self {
+            slot: Arc::clone(&self.slot),
+            publication: Arc::clone(&self.publication),
+            index: self.index,
+        }
+    }
+}
+
+impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for Lease<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<T: fmt::Display + Send + Sync + 'static> fmt::Display for Lease<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}

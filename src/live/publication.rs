@@ -1,0 +1,135 @@
+//! Which generation is current: many readers that never wait for each other, one publisher.
+//!
+//! The current generation is in `master`. Each thread reads through a shard of its own, which
+//! caches a private `Arc` of it, so that readers on different threads touch no common count.
+//!
+//! # Invariants
+//!
+//! 1. `version` is the version of the generation in `master`: both change under the master's lock.
+//! 2. A read returns a generation at least as new as `version` was when the read began. So once
+//!    anyone has seen generation n, which took a `version` of at least n, nobody who learned of it
+//!    sees an older one, through whichever shard.
+//! 3. No code of the app's runs under a lock: what a lock replaces is dropped after it. So locks are
+//!    held for some nanoseconds, and are not poisoned.
+//! 4. After a publication the shards hold no older generation: a value that was replaced lives as
+//!    long as somebody holds it, and no longer.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::sync::watch;
+
+use super::generation::{Draft, Generation};
+use super::slot::AnySlot;
+
+pub(crate) struct Publication {
+    version: AtomicU64,
+    master: Mutex<Generation>,
+    /// A power of two.
+    shards: Box<[Shard]>,
+    /// Wakes those who wait for a change. Holds the version.
+    changes: watch::Sender<u64>,
+}
+
+/// On a cache line (and its neighbour, which is fetched with it) of its own.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard(Mutex<Option<Arc<Generation>>>);
+
+impl Publication {
+    pub(crate) fn new() -> Arc<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let shards = (4 * cores).next_power_of_two().clamp(8, 256);
+        let first = Generation::first();
+        Arc::new(Self {
+            version: AtomicU64::new(first.version),
+            changes: watch::Sender::new(first.version),
+            master: Mutex::new(first),
+            shards: (0..shards).map(|_| Shard::default()).collect(),
+        })
+    }
+
+    /// The current generation, counted in this thread's shard.
+    pub(crate) fn load(&self) -> Arc<Generation> {
+        let mut cached = lock(&self.shards[thread_number() & (self.shards.len() - 1)].0);
+        if let Some(generation) = &*cached
+            && generation.version == self.version()
+        {
+            return Arc::clone(generation);
+        }
+        let fresh = Arc::new(self.current());
+        let stale = cached.replace(Arc::clone(&fresh));
+        drop(cached);
+        drop(stale);
+        fresh
+    }
+
+    /// The version of the current generation.
+    pub(super) fn version(&self) -> u64 {
+        // Acquire pairs with the Release in `publish`.
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The current generation itself, for those who do not read often.
+    pub(crate) fn current(&self) -> Generation {
+        lock(&self.master).clone()
+    }
+
+    /// Told after each publication.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Adds a component and gives its index.
+    pub(crate) fn add(&self, slot: AnySlot) -> usize {
+        let current = self.current();
+        self.publish(current.with(slot));
+        current.len()
+    }
+
+    /// Makes the draft current and gives the number of the new generation.
+    pub(crate) fn commit(&self, draft: Draft) -> u64 {
+        let next = draft.finish();
+        let number = next.number;
+        self.publish(next);
+        number
+    }
+
+    /// The one place where something becomes visible. There is one publisher at a time: the
+    /// manager's start-up, then its one transaction.
+    fn publish(&self, next: Generation) {
+        let version = next.version;
+        let mut master = lock(&self.master);
+        let replaced = std::mem::replace(&mut *master, next);
+        // Release pairs with the Acquire in `version`.
+        self.version.store(version, Ordering::Release);
+        drop(master);
+        drop(replaced);
+        for shard in &self.shards {
+            let mut cached = lock(&shard.0);
+            let stale = cached.take_if(|generation| generation.version < version);
+            drop(cached);
+            drop(stale);
+        }
+        self.changes.send_replace(version);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Numbers the threads in the order in which they first read.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    NUMBER.get().unwrap_or_else(|| {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        NUMBER.set(Some(number));
+        number
+    })
+}

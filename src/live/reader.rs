@@ -1,0 +1,106 @@
+//! A private cached handle for hot loops.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Live;
+use super::slot::Slot;
+
+/// A cached handle for hot loops: what [`Live::reader`] gives.
+///
+/// [`get`](Self::get) costs one atomic load while nothing changes. The price: it holds its value
+/// until the next `get`, so a reader that sleeps keeps an old value alive. It is not shared
+/// (`&mut self`); give each thread its own.
+///
+/// The idea is arc-swap's `Cache`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::Error> {
+/// # let mut reload = rekindle::Manager::new();
+/// let limit = reload.source("limit", async || Ok(10_u32)).await?;
+/// let mut limit = limit.reader();
+/// assert_eq!((0..100).filter(|n| n < limit.get()).count(), 10);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Reader<T: Send + Sync + 'static> {
+    live: Live<T>,
+    slot: Arc<Slot<T>>,
+    /// `slot` is the one of the generation with this version, or of a newer one.
+    version: u64,
+    changes: watch::Receiver<u64>,
+}
+
+impl<T: Send + Sync + 'static> Reader<T> {
+    pub(super) fn new(live: Live<T>) -> Self {
+        let generation = live.publication.load();
+        Self {
+            slot: Slot::share(generation.slot(live.index)),
+            version: generation.version,
+            changes: live.publication.changes(),
+            live,
+        }
+    }
+
+    /// The current value.
+    ///
+    /// # Consistency
+    ///
+    /// Never older than what any read that this thread learned of has seen.
+    pub fn get(&mut self) -> &T {
+        if self.live.publication.version() != self.version {
+            self.refresh();
+        }
+        self.slot.value()
+    }
+
+    /// Resolves when the value is another than the last one that [`get`](Self::get) or this method
+    /// gave, and gives the new one. It never resolves when no newer value comes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: a later call resolves at once if there is a newer value.
+    pub async fn changed(&mut self) -> &T {
+        loop {
+            // First mark the version as seen, then look: a commit in between wakes us again.
+            self.changes.mark_unchanged();
+            if self.refresh() {
+                return self.slot.value();
+            }
+            if self.changes.changed().await.is_err() {
+                unreachable!("the publication that is held here owns the sender");
+            }
+        }
+    }
+
+    /// Takes the current value; tells whether it is another one.
+    #[cold]
+    fn refresh(&mut self) -> bool {
+        let generation = self.live.publication.load();
+        self.version = generation.version;
+        let slot = Slot::share(generation.slot(self.live.index));
+        let changed = !Arc::ptr_eq(&self.slot, &slot);
+        self.slot = slot;
+        changed
+    }
+}
+
+impl<T: Send + Sync + 'static> Clone for Reader<T> {
+    fn clone(&self) -> Self {
+        Self {
+            live: self.live.clone(),
+            slot: Arc::clone(&self.slot),
+            version: self.version,
+            changes: self.changes.clone(),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for Reader<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reader").field(&self.live.name).finish()
+    }
+}

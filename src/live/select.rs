@@ -1,0 +1,79 @@
+//! A part of a value, as an input: what depends on it is rebuilt only when the part changed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Live;
+
+/// A part of a component's value: what [`Live::select`] and [`Live::map`] give.
+///
+/// As an input it is handed to the build as a copy of the part, and the build runs again only when
+/// the part is no longer equal (`PartialEq`) to that copy. It pins nothing.
+pub struct Selection<T: Send + Sync + 'static, U: 'static> {
+    pub(crate) live: Live<T>,
+    pub(crate) part: Arc<dyn Part<T, U>>,
+}
+
+/// How to get at the part.
+pub(crate) trait Part<T, U>: Send + Sync {
+    fn get(&self, value: &T) -> U;
+    fn is(&self, value: &T, part: &U) -> bool;
+}
+
+/// A part that is in the value: compared without a copy.
+pub(super) struct Borrowed<F>(pub(super) F);
+
+impl<T, U: Clone + PartialEq, F: Fn(&T) -> &U + Send + Sync> Part<T, U> for Borrowed<F> {
+    fn get(&self, value: &T) -> U {
+        (self.0)(value).clone()
+    }
+
+    fn is(&self, value: &T, part: &U) -> bool {
+        (self.0)(value) == part
+    }
+}
+
+/// A part that is computed.
+pub(super) struct Computed<F>(pub(super) F);
+
+impl<T, U: PartialEq, F: Fn(&T) -> U + Send + Sync> Part<T, U> for Computed<F> {
+    fn get(&self, value: &T) -> U {
+        (self.0)(value)
+    }
+
+    fn is(&self, value: &T, part: &U) -> bool {
+        (self.0)(value) == *part
+    }
+}
+
+impl<T: Send + Sync + 'static, U> Selection<T, U> {
+    /// The part of the current value.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let pair = reload.source("pair", async || Ok((1, "one"))).await?;
+    /// assert_eq!(pair.select(|pair| &pair.1).get(), "one");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get(&self) -> U {
+        self.part.get(&self.live.load())
+    }
+}
+
+impl<T: Send + Sync + 'static, U> Clone for Selection<T, U> {
+    fn clone(&self) -> Self {
+        Self {
+            live: self.live.clone(),
+            part: Arc::clone(&self.part),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static, U> fmt::Debug for Selection<T, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Selection").field(&self.live.name).finish()
+    }
+}

@@ -1,0 +1,106 @@
+//! Where one built value lives, together with what it was built from.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::reaper::{Reaper, Remains};
+use crate::Stamp;
+
+/// One value of a component, with its stamp and the inputs that it was built from.
+///
+/// # Invariants
+///
+/// 1. `value` and `inputs` are `Some` until `drop` hands them to the reaper.
+/// 2. The inputs outlive the value: the reaper lets them go when it is done with the value, so
+///    what was built from something is always gone before that something.
+pub(crate) struct Slot<T: Send + Sync + 'static> {
+    name: Arc<str>,
+    value: Option<T>,
+    stamp: Option<Stamp>,
+    inputs: Option<Box<dyn Any + Send + Sync>>,
+    /// Later slots of one component have higher numbers.
+    serial: u64,
+    reaper: Reaper,
+}
+
+/// A slot whose type is known only to the handles of its component.
+pub(crate) type AnySlot = Arc<dyn ErasedSlot>;
+
+/// The part of a slot that needs no type.
+pub(crate) trait ErasedSlot: Any + Send + Sync {
+    fn stamp(&self) -> Option<Stamp>;
+
+    /// What the value was built from, in the form that its `Inputs` gave it.
+    fn inputs(&self) -> &(dyn Any + Send + Sync);
+}
+
+impl<T: Send + Sync + 'static> Slot<T> {
+    pub(crate) fn new(
+        name: &Arc<str>,
+        value: T,
+        stamp: Option<Stamp>,
+        inputs: Box<dyn Any + Send + Sync>,
+        reaper: &Reaper,
+    ) -> Arc<Self> {
+        // Only the order matters, and builds of one component never overlap: no partner needed.
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self {
+            name: Arc::clone(name),
+            value: Some(value),
+            stamp,
+            inputs: Some(inputs),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            reaper: reaper.clone(),
+        })
+    }
+
+    pub(crate) fn value(&self) -> &T {
+        self.value
+            .as_ref()
+            .expect("a slot is emptied only by its drop")
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// The slot of a handle's own component. Its type is `T`, because the handle was made by the
+    /// build that fills it.
+    pub(crate) fn of(slot: &AnySlot) -> &Self {
+        let slot: &dyn Any = &**slot;
+        slot.downcast_ref()
+            .expect("a handle has the type of its component")
+    }
+
+    /// Like [`of`](Self::of), but counted.
+    pub(crate) fn share(slot: &AnySlot) -> Arc<Self> {
+        let slot: Arc<dyn Any + Send + Sync> = Arc::<dyn ErasedSlot>::clone(slot);
+        slot.downcast()
+            .expect("a handle has the type of its component")
+    }
+}
+
+impl<T: Send + Sync + 'static> ErasedSlot for Slot<T> {
+    fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    fn inputs(&self) -> &(dyn Any + Send + Sync) {
+        self.inputs
+            .as_deref()
+            .expect("a slot is emptied only by its drop")
+    }
+}
+
+impl<T: Send + Sync + 'static> Drop for Slot<T> {
+    fn drop(&mut self) {
+        let value = self.value.take().expect("a value is dropped once");
+        let inputs = self.inputs.take().expect("a value is dropped once");
+        self.reaper.reap(Remains::new(
+            Arc::clone(&self.name),
+            Box::new(value),
+            inputs,
+        ));
+    }
+}

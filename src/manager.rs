@@ -1,0 +1,365 @@
+//! The manager: owns the components, and is the scope in which the app runs.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+mod attend;
+mod handle;
+mod queue;
+mod run;
+mod serve;
+mod shared;
+mod status;
+mod supervise;
+mod task;
+mod transaction;
+
+pub use handle::{Handle, Reports};
+pub use status::{NotifierStatus, Status};
+
+use crate::component::Graph;
+use crate::crew::{Entry, Kind, Ledger};
+use crate::live::{Publication, Reaper, Remains};
+use crate::notify::DynNotifier;
+use crate::{Apply, BoxError, Built, Component, Done, Error, Inputs, Notifier, Reloader, Source};
+use attend::Attended;
+use serve::CloseOnDrop;
+use shared::Shared;
+use transaction::Hook;
+
+/// What a failed reload or notifier means for the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnError {
+    /// It is reported, and the app goes on: a refused reload leaves it as good as before, and a
+    /// notifier is asked again with growing pauses (100 ms to 30 s).
+    #[default]
+    Keep,
+    /// It ends the run with the error, as slok/reload does.
+    Stop,
+}
+
+/// Owns the components, and is the scope in which the app runs.
+///
+/// First the parts are added: [`source`](Self::source) and [`derive`](Self::derive) build
+/// components, [`apply`](Self::apply) and [`add`](Self::add) add effects, [`on`](Self::on) adds
+/// what triggers reloads. Then [`run`](Self::run) reloads while the app runs.
+///
+/// ```
+/// use rekindle::{BoxError, Manager};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let mut reload = Manager::new();
+/// let name = reload.source("name", async || Ok("Ada".to_owned())).await?;
+/// let greeting = reload.derive("greeting", &name, async |n| Ok(format!("Hello {}", *n))).await?;
+/// reload.add(0, "audit", async |triggers| println!("reloaded because of {triggers}"));
+///
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         assert_eq!(*greeting.load(), "Hello Ada");
+///         handle.reload("test").await?;
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
+#[must_use = "a manager does nothing until it runs"]
+pub struct Manager {
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    graph: Graph,
+    names: HashSet<Arc<str>>,
+    reloaders: BTreeMap<i32, Vec<Hook>>,
+    notifiers: Vec<Attended>,
+    reaper: Reaper,
+    remains: mpsc::UnboundedReceiver<Remains>,
+    policy: OnError,
+    timeout: Duration,
+    grace: Duration,
+    closer: CloseOnDrop,
+}
+
+impl Default for Manager {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Manager {
+    /// A manager without components, with the default options.
+    pub fn new() -> Self {
+        let shared = Shared::new();
+        let (reaper, remains) = Reaper::new();
+        Self {
+            closer: CloseOnDrop(Arc::clone(&shared)),
+            shared,
+            ledger: Arc::new(Ledger::new()),
+            graph: Graph::default(),
+            names: HashSet::new(),
+            reloaders: BTreeMap::new(),
+            notifiers: Vec::new(),
+            reaper,
+            remains,
+            policy: OnError::default(),
+            timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+        }
+    }
+
+    /// What a failed reload or notifier means for the run (default: [`OnError::Keep`]).
+    pub fn on_error(mut self, policy: OnError) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How long a build, an effect or a reloader that is added from now on may take, unless it has
+    /// a timeout of its own (default: 30 s).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long, after the stop, effects and reloaders that run may take to end (default: 10 s).
+    ///
+    /// A reload that can still be called off is, at once.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The way to ask for reloads and for the status.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.shared))
+    }
+
+    /// Adds a component that is read from outside: a file, or an `async || Ok(value)` closure.
+    ///
+    /// `.await` reads the first value. Every reload reads it again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let home = reload.source("home", async || Ok(std::env::var("HOME")?)).await?;
+    /// # drop(home);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn source<S: Source>(
+        &mut self,
+        name: impl Into<String>,
+        source: S,
+    ) -> Component<'_, S::Value> {
+        Component::from_source(self, name.into().into(), source)
+    }
+
+    /// Adds a component that is computed from others.
+    ///
+    /// `.await` builds the first value. A reload builds it again when its [`Inputs`] changed, with
+    /// their new values. Components that do not depend on each other are built concurrently, and on
+    /// all cores if they compute. A build that blocks its thread cannot be stopped: move blocking
+    /// work to `spawn_blocking`.
+    ///
+    /// The closure is cloned for each call, so it may move its captures into the future.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let width = reload.source("width", async || Ok(3)).await?;
+    /// let height = reload.source("height", async || Ok(4)).await?;
+    /// let area = reload.derive("area", (&width, &height), async |(w, h)| Ok(*w * *h)).await?;
+    /// assert_eq!(*area.load(), 12);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn derive<I, F, Fut>(
+        &mut self,
+        name: impl Into<String>,
+        inputs: I,
+        build: F,
+    ) -> Component<'_, <Fut::Output as Built>::Value>
+    where
+        I: Inputs,
+        F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Built> + Send + 'static,
+    {
+        Component::derived(self, name.into().into(), inputs, build)
+    }
+
+    /// Adds an effect that pushes values into something that is not ours, such as a log filter.
+    ///
+    /// `.await` runs it for the first time. After that it runs, after the commit, whenever its
+    /// [`Inputs`] are others than when it last ran well: so one that failed is tried again by the
+    /// next reload.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let level = reload.source("level", async || Ok("info".to_owned())).await?;
+    /// reload.apply("log level", &level, async |level| println!("level {level}")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply<I, F, Fut>(&mut self, name: impl Into<String>, inputs: I, effect: F) -> Apply<'_>
+    where
+        I: Inputs,
+        F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        Apply::new(self, name.into().into(), inputs, effect)
+    }
+
+    /// Adds a reloader: an effect that runs in every reload, after the commit.
+    ///
+    /// Lower priorities run first, those of one priority concurrently, and a group that fails stops
+    /// the later ones. See [`Reloader`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let mut reload = rekindle::Manager::new();
+    /// reload.add(100, "audit", async |triggers| println!("reloaded because of {triggers}"));
+    /// reload.add(-1, "cache", async |_| Ok(())).timeout(Duration::from_secs(5));
+    /// ```
+    pub fn add(
+        &mut self,
+        priority: i32,
+        name: impl Into<String>,
+        reloader: impl Reloader,
+    ) -> Added<'_> {
+        let name = name.into().into();
+        let entry = self.ledger.add(Kind::Reloader, &name, self.timeout);
+        let hook = Hook {
+            entry: Arc::clone(&entry),
+            reloader: Arc::new(reloader),
+        };
+        self.reloaders.entry(priority).or_default().push(hook);
+        Added {
+            entry,
+            manager: PhantomData,
+        }
+    }
+
+    /// Adds a notifier: what it yields triggers a reload. See [`Notifier`].
+    pub fn on(&mut self, notifier: impl Notifier) {
+        self.attend(Box::new(notifier));
+    }
+
+    /// Reloads while the app runs, and returns when the app has returned.
+    ///
+    /// The app is a function that is given the *stop token*. The token works both ways. The manager
+    /// cancels it when the app has to end ([`OnError::Stop`]). Whoever else cancels it tells the
+    /// manager that the end has begun: no reload starts any more, one that can be called off is, and
+    /// all who wait for one are told. So the app should cancel it as soon as it begins to shut down;
+    /// [`run::Group::run_until`](crate::run::Group::run_until) does. Values stay readable, for
+    /// requests that are still being answered.
+    ///
+    /// # Errors
+    ///
+    /// The error of the reload or notifier that ended the run ([`OnError::Stop`]); else exactly the
+    /// app's own error; else an [`Error`] that names what did not end within the grace period.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the app, the notifiers and a running reload, and answers all who
+    /// wait.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with time enabled. A panic of the app is caught, and becomes the
+    /// error.
+    pub fn run<A, Fut>(self, app: A) -> impl Future<Output = Result<(), BoxError>>
+    where
+        A: FnOnce(CancellationToken) -> Fut,
+        Fut: Future<Output: crate::AppOutput>,
+    {
+        run::run(self, app)
+    }
+
+    pub(crate) fn attend(&mut self, notifier: Box<dyn DynNotifier>) {
+        let name: Arc<str> = notifier.name().into();
+        let entry = self.ledger.add(Kind::Notifier, &name, Duration::MAX);
+        let mut history = self.shared.history();
+        let index = history.notifiers.len();
+        history.notifiers.push(NotifierStatus::new(&name));
+        self.notifiers.push(Attended {
+            notifier,
+            entry,
+            index,
+        });
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    pub(crate) fn publication(&self) -> &Arc<Publication> {
+        &self.shared.publication
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn graph(&mut self) -> &mut Graph {
+        &mut self.graph
+    }
+
+    pub(crate) fn reaper(&self) -> Reaper {
+        self.reaper.clone()
+    }
+
+    pub(crate) fn default_timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn check_name(&self, name: &Arc<str>) -> Result<(), Error> {
+        match self.names.contains(name) {
+            true => Err(Error::duplicate_name(name)),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn claim_name(&mut self, name: &Arc<str>) {
+        self.names.insert(Arc::clone(name));
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager")
+            .field("components", &self.graph.nodes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A reloader that was added, for options: what [`Manager::add`] gives.
+pub struct Added<'m> {
+    entry: Arc<Entry>,
+    /// Keeps others from running the manager before the options are set.
+    manager: PhantomData<&'m mut Manager>,
+}
+
+impl Added<'_> {
+    /// How long one run may take (default: [`Manager::timeout`]). Past it the run is dropped, and
+    /// the reload is partial.
+    pub fn timeout(self, timeout: Duration) {
+        self.entry.set_timeout(timeout);
+    }
+}
+
+impl fmt::Debug for Added<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Added").field(&self.entry.name).finish()
+    }
+}

@@ -1,0 +1,145 @@
+//! The way to ask a manager for things.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use super::queue::Wanted;
+use super::shared::Shared;
+use super::status::Status;
+use crate::{Error, Report, Snapshot, Trigger, inside};
+
+/// The way to ask a manager for things. Cloning is cheap, and it may be used from anywhere.
+///
+/// ```
+/// use rekindle::{BoxError, Manager};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), BoxError> {
+/// let mut reload = Manager::new();
+/// let time = reload.source("time", async || Ok(std::time::Instant::now())).await?;
+/// let handle = reload.handle();
+///
+/// reload
+///     .run(async move |_stop| {
+///         let before = *time.load();
+///         let report = handle.reload("test").await?;
+///         assert_eq!(report.generation(), 2);
+///         assert!(*time.load() > before);
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Handle(pub(super) Arc<Shared>);
+
+impl Handle {
+    /// Asks for a reload, and waits for the report of one that began after this call.
+    ///
+    /// Any number of callers share one reload. Before [`Manager::run`](crate::Manager::run) it
+    /// waits for the run to begin.
+    ///
+    /// # Errors
+    ///
+    /// If the reload was refused, partial or interrupted ([`Error::report`] has the report); if the
+    /// manager has stopped ([`Error::is_stopped`]); if this is called from inside a reload of the
+    /// same manager, which could never end ([`Error::is_reentrant`]; a task that a build spawned is
+    /// not recognised, and runs into its deadline).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing: once polled, the reload is made all the same.
+    pub async fn reload(&self, trigger: impl Into<Trigger>) -> Result<Arc<Report>, Error> {
+        self.ask(Wanted::Reload, trigger.into()).await
+    }
+
+    /// Asks for a reload and does not wait for it. Does nothing once the manager has stopped.
+    ///
+    /// This may be called from inside a reload: it leads to one more.
+    pub fn trigger(&self, trigger: impl Into<Trigger>) {
+        self.0.queue.push(Wanted::Reload, trigger.into());
+    }
+
+    /// Asks for a dry run: prepares everything like a reload, reports, and throws it away.
+    ///
+    /// Nothing is published and no effect runs, but everything is really built: a component that
+    /// binds a port does bind it for a moment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`reload`](Self::reload); refused means that a reload would be refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing.
+    pub async fn check(&self) -> Result<Arc<Report>, Error> {
+        self.ask(Wanted::Check, Trigger::from("check")).await
+    }
+
+    /// How the manager is doing.
+    pub fn status(&self) -> Status {
+        self.0.status()
+    }
+
+    /// The reports of all reloads and checks from now on.
+    pub fn subscribe(&self) -> Reports {
+        Reports(self.0.subscribe())
+    }
+
+    /// The current generation, to read several values that belong together.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.0.publication)
+    }
+
+    async fn ask(&self, wanted: Wanted, trigger: Trigger) -> Result<Arc<Report>, Error> {
+        if inside::manager() == Some(self.0.id) {
+            return Err(Error::reentrant());
+        }
+        match self.0.queue.ask(wanted, trigger).await {
+            Ok(report) if report.is_success() => Ok(report),
+            Ok(report) => Err(Error::reload(report)),
+            Err(_) => Err(Error::stopped()),
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("generation", &self.0.publication.current().number)
+            .finish()
+    }
+}
+
+/// Reports as they come: what [`Handle::subscribe`] gives.
+///
+/// Whoever is more than 64 reports behind misses the oldest ones.
+pub struct Reports(broadcast::Receiver<Arc<Report>>);
+
+impl Reports {
+    /// How many reports are kept for whoever is slow.
+    pub(super) const KEPT: usize = 64;
+
+    /// The next report; `None` once the manager has stopped and all were given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no report.
+    pub async fn next(&mut self) -> Option<Arc<Report>> {
+        loop {
+            match self.0.recv().await {
+                Ok(report) => return Some(report),
+                Err(broadcast::error::RecvError::Closed) => return None,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reports").finish_non_exhaustive()
+    }
+}

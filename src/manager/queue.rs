@@ -1,0 +1,136 @@
+//! What is asked for: at most one pending reload and one pending check, whoever asks.
+//!
+//! # Invariants
+//!
+//! 1. A request made at time t is answered by a reload that starts after t: a batch leaves the queue
+//!    *before* its reload starts, and later requests find a new one.
+//! 2. Any number of requests during one reload make one more.
+//! 3. Everyone who waits is answered exactly once: with a report, or, when the batch is dropped, by
+//!    the end of their channel. The queue is closed once, and never opened again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::{Report, Trigger, Triggers};
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Reload,
+    Check,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    reload: Option<Batch>,
+    check: Option<Batch>,
+    /// Whether the check goes first, so that neither starves the other.
+    check_is_next: bool,
+}
+
+/// All requests that one reload, or one check, answers.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) triggers: Triggers,
+    waiting: Vec<oneshot::Sender<Arc<Report>>>,
+}
+
+impl Batch {
+    pub(super) fn answer(self, report: &Arc<Report>) {
+        for caller in self.waiting {
+            // A caller who went away wants no answer.
+            drop(caller.send(Arc::clone(report)));
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// Asks without waiting. Does nothing once the queue is closed.
+    pub(super) fn push(&self, wanted: Wanted, trigger: Trigger) {
+        self.push_with(wanted, trigger, |_| ());
+    }
+
+    /// Asks, and gives the channel on which the report will come.
+    pub(super) fn ask(&self, wanted: Wanted, trigger: Trigger) -> oneshot::Receiver<Arc<Report>> {
+        let (caller, answer) = oneshot::channel();
+        self.push_with(wanted, trigger, |batch| batch.waiting.push(caller));
+        answer
+    }
+
+    fn push_with(&self, wanted: Wanted, trigger: Trigger, add: impl FnOnce(&mut Batch)) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        let batch = match wanted {
+            Wanted::Reload => &mut state.reload,
+            Wanted::Check => &mut state.check,
+        };
+        let batch = batch.get_or_insert_default();
+        batch.triggers.push(trigger);
+        add(batch);
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// The next batch.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing out of the queue.
+    pub(super) async fn next(&self) -> (Wanted, Batch) {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            // A permit that was stored between the look and here ends this wait at once.
+            self.arrived.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<(Wanted, Batch)> {
+        let mut state = self.lock();
+        let order = match state.check_is_next {
+            true => [Wanted::Check, Wanted::Reload],
+            false => [Wanted::Reload, Wanted::Check],
+        };
+        for wanted in order {
+            let batch = match wanted {
+                Wanted::Reload => state.reload.take(),
+                Wanted::Check => state.check.take(),
+            };
+            if let Some(batch) = batch {
+                state.check_is_next = wanted == Wanted::Reload;
+                return Some((wanted, batch));
+            }
+        }
+        None
+    }
+
+    /// Answers everyone who waits, now and from now on, that there will be no reload.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let dropped = (state.reload.take(), state.check.take());
+        drop(state);
+        drop(dropped);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

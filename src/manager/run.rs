@@ -1,0 +1,148 @@
+//! The scope: the app in the middle, the manager's loop and the reaper around it.
+
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::Manager;
+use super::serve::{Served, serve};
+use super::task::Task;
+use super::transaction::Core;
+use crate::crew::Ledger;
+use crate::error::Chain;
+use crate::live::run_reaper;
+use crate::panic::{catch, drop_quietly};
+use crate::stragglers::{self, Scope};
+use crate::{AppOutput, BoxError, Error};
+
+pub(super) async fn run<A, Fut>(manager: Manager, app: A) -> Result<(), BoxError>
+where
+    A: FnOnce(CancellationToken) -> Fut,
+    Fut: Future<Output: AppOutput>,
+{
+    let Manager {
+        shared,
+        ledger,
+        graph,
+        reloaders,
+        notifiers,
+        remains,
+        ..
+    } = manager;
+    let (policy, grace, closer) = (manager.policy, manager.grace, manager.closer);
+    let components = graph.nodes.iter().map(|node| node.entry.timeout());
+    let effects = graph.effects.iter().map(|effect| effect.entry.timeout());
+    let hooks = reloaders
+        .values()
+        .flatten()
+        .map(|hook| hook.entry.timeout());
+    let shortest = components
+        .chain(effects)
+        .chain(hooks)
+        .min()
+        .unwrap_or(Duration::MAX);
+    let scope = Arc::new(Supervised {
+        ledger: Arc::clone(&ledger),
+        grace,
+    });
+    stragglers::register(&scope);
+
+    let end_reaping = CancellationToken::new();
+    let reaping = Task(tokio::spawn(run_reaper(remains, end_reaping.clone())));
+    let core = Core {
+        shared: Arc::clone(&shared),
+        graph,
+        reloaders,
+        ledger,
+        due: Mutex::new(BTreeSet::new()),
+        shortest,
+        grace,
+    };
+    let serving = Task(tokio::spawn(serve(
+        Arc::new(core),
+        notifiers,
+        policy,
+        closer,
+    )));
+
+    let outcome = guarded(app, shared.stop.clone()).await;
+    shared.stop.cancel();
+    let Served {
+        failure,
+        mut leftovers,
+    } = match serving.await {
+        Ok(served) => served,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down.
+        Err(_) => Served {
+            failure: None,
+            leftovers: Vec::new(),
+        },
+    };
+    // What nobody holds any more is ended before this returns. What is still held, by handles that
+    // the app keeps, ends in place when they go.
+    end_reaping.cancel();
+    if timeout(grace, reaping).await.is_err() {
+        leftovers.push("the drop of a replaced value".to_owned());
+    }
+    conclude(failure, outcome, leftovers, grace)
+}
+
+/// What is told is what came first: the failure that ended the run, else how the app ended, else
+/// what did not end. What is not told is logged.
+fn conclude(
+    failure: Option<Error>,
+    outcome: Result<(), BoxError>,
+    leftovers: Vec<String>,
+    grace: Duration,
+) -> Result<(), BoxError> {
+    let leftovers = (!leftovers.is_empty()).then(|| Error::still_running(leftovers, grace));
+    let errors = failure.map(BoxError::from).into_iter().chain(outcome.err());
+    let mut errors = errors.chain(leftovers.map(BoxError::from));
+    let told = errors.next();
+    for error in errors {
+        tracing::error!(target: "rekindle", "at the end: {}", Chain(&*error));
+    }
+    told.map_or(Ok(()), Err)
+}
+
+/// Runs the app; a panic becomes an error.
+async fn guarded<A, Fut>(app: A, stop: CancellationToken) -> Result<(), BoxError>
+where
+    A: FnOnce(CancellationToken) -> Fut,
+    Fut: Future<Output: AppOutput>,
+{
+    let mut app = Box::pin(catch(|| app(stop)).map_err(Error::app_panicked)?);
+    let outcome = poll_fn(|cx| match catch(|| app.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panicked) => Poll::Ready(Err(panicked)),
+    });
+    let outcome = outcome.await.map_err(Error::app_panicked);
+    drop_quietly("the app", app);
+    outcome?.into_result()
+}
+
+/// What a manager supervises, for whoever names what did not end.
+struct Supervised {
+    ledger: Arc<Ledger>,
+    grace: Duration,
+}
+
+impl Scope for Supervised {
+    fn grace(&self) -> Duration {
+        self.grace
+    }
+
+    fn running(&self) -> Vec<String> {
+        self.ledger
+            .running()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! The manager's loop: triggers in, reloads out, until the stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::OnError;
+use super::attend::Attended;
+use super::queue::Wanted;
+use super::shared::Shared;
+use super::supervise::supervise;
+use super::transaction::Core;
+use crate::Error;
+use crate::panic::drop_quietly;
+use crate::race::{Either, race};
+
+/// How often the loop looks whether what it could not stop has ended after all.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Answers everyone when the manager goes away, however that happens.
+pub(super) struct CloseOnDrop(pub(super) Arc<Shared>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.end_reports();
+    }
+}
+
+/// How the loop ended.
+pub(super) struct Served {
+    /// Why, where that was not the stop: the policy is to stop at the first failure.
+    pub(super) failure: Option<Error>,
+    /// What could not be stopped within the grace period.
+    pub(super) leftovers: Vec<String>,
+}
+
+/// Makes reloads until the stop.
+///
+/// # Cancel safety
+///
+/// Dropping the future stops everything that can be stopped at once, and answers everyone.
+pub(super) async fn serve(
+    core: Arc<Core>,
+    notifiers: Vec<Attended>,
+    policy: OnError,
+    closer: CloseOnDrop,
+) -> Served {
+    let shared = Arc::clone(&core.shared);
+    let (fatal, mut failures) = mpsc::unbounded_channel();
+    let mut attending = JoinSet::new();
+    for notifier in notifiers {
+        attending.spawn(notifier.run(Arc::clone(&shared), policy, fatal.clone()));
+    }
+    let mut failure = None;
+    loop {
+        let failed = async { failures.recv().await.expect("this function holds a sender") };
+        let events = race(failed, shared.queue.next());
+        match race(shared.stop.cancelled(), events).await {
+            Either::First(()) => break,
+            Either::Second(Either::First(notifier)) => {
+                failure = Some(notifier);
+                break;
+            }
+            Either::Second(Either::Second((wanted, batch))) => {
+                let report = Arc::new(supervise(&core, wanted, &batch).await);
+                shared.publish(&report);
+                batch.answer(&report);
+                let failed = wanted == Wanted::Reload && !report.is_success();
+                if policy == OnError::Stop && failed && !shared.stop.is_cancelled() {
+                    failure = Some(Error::reload(report));
+                    break;
+                }
+            }
+        }
+    }
+    drop(closer);
+    let leftovers = wind_down(&core, attending).await;
+    // The closures of the app go here, and the inputs that effects have kept.
+    drop_quietly("the manager", core);
+    Served { failure, leftovers }
+}
+
+/// Stops the notifiers and waits for whatever blocks its thread, within the grace period.
+async fn wind_down(core: &Core, mut attending: JoinSet<()>) -> Vec<String> {
+    let give_up = Instant::now() + core.grace;
+    attending.abort_all();
+    let all_gone = async { while attending.join_next().await.is_some() {} };
+    // What does not end is in the ledger.
+    let _ = timeout_at(give_up, all_gone).await;
+    loop {
+        let running = core.ledger.running();
+        if running.is_empty() || Instant::now() >= give_up {
+            return running.iter().map(ToString::to_string).collect();
+        }
+        sleep(LOOK).await;
+    }
+}

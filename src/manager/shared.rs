@@ -1,0 +1,89 @@
+//! What handles, the manager's loop and its transactions share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::handle::Reports;
+use super::queue::Queue;
+use super::status::{History, Status};
+use crate::Report;
+use crate::live::Publication;
+
+pub(super) struct Shared {
+    /// Tells one manager of the process from another.
+    pub(super) id: u64,
+    pub(super) publication: Arc<Publication>,
+    pub(super) queue: Queue,
+    /// Cancelled when the end has begun, by the manager or by the app.
+    pub(super) stop: CancellationToken,
+    history: Mutex<History>,
+    /// `None` once there will be no more reports.
+    reports: Mutex<Option<broadcast::Sender<Arc<Report>>>>,
+}
+
+impl Shared {
+    pub(super) fn new() -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            publication: Publication::new(),
+            queue: Queue::new(),
+            stop: CancellationToken::new(),
+            history: Mutex::default(),
+            reports: Mutex::new(Some(broadcast::Sender::new(Reports::KEPT))),
+        })
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let history = self.history().clone();
+        let current = self.publication.current();
+        Status {
+            generation: current.number,
+            components: current.len(),
+            stopping: self.stop.is_cancelled(),
+            history,
+        }
+    }
+
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Report>> {
+        match &*self.reports() {
+            Some(reports) => reports.subscribe(),
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    /// Takes note of a report and shows it to all observers.
+    pub(super) fn publish(&self, report: &Arc<Report>) {
+        self.history().record(report);
+        match report.is_success() {
+            true => tracing::info!(target: "rekindle", "{report}"),
+            false => tracing::error!(target: "rekindle", "{report}"),
+        }
+        if let Some(reports) = &*self.reports() {
+            // An error says that nobody listens.
+            drop(reports.send(Arc::clone(report)));
+        }
+    }
+
+    /// Begins the end, and tells everyone who waits for something.
+    pub(super) fn close(&self) {
+        self.stop.cancel();
+        self.queue.close();
+    }
+
+    /// There will be no more reports.
+    pub(super) fn end_reports(&self) {
+        self.reports().take();
+    }
+
+    fn reports(&self) -> MutexGuard<'_, Option<broadcast::Sender<Arc<Report>>>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

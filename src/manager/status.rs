@@ -1,0 +1,129 @@
+//! How a manager is doing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::{Outcome, Report, StepError};
+
+/// How many reports are kept.
+const KEPT: usize = 16;
+
+/// How a manager is doing: what [`Handle::status`](crate::Handle::status) gives.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub(super) generation: u64,
+    pub(super) components: usize,
+    pub(super) stopping: bool,
+    pub(super) history: History,
+}
+
+impl Status {
+    /// The number of the current generation. The start-up makes generation 1.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many components there are.
+    pub fn components(&self) -> usize {
+        self.components
+    }
+
+    /// Whether the end has begun: no more reloads.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// How many reloads have failed since the last one that did not.
+    pub fn consecutive_failures(&self) -> u64 {
+        self.history.consecutive_failures
+    }
+
+    /// When the last good reload ended.
+    pub fn last_success(&self) -> Option<SystemTime> {
+        self.history.last_success
+    }
+
+    /// When the last reload ended that was refused or partial.
+    pub fn last_failure(&self) -> Option<SystemTime> {
+        self.history.last_failure
+    }
+
+    /// The reports of the last reloads, at most 16, newest first. Checks are not among them.
+    pub fn reports(&self) -> impl ExactSizeIterator<Item = &Arc<Report>> {
+        self.history.reports.iter()
+    }
+
+    /// How the notifiers are doing, in the order in which they were added.
+    pub fn notifiers(&self) -> &[NotifierStatus] {
+        &self.history.notifiers
+    }
+}
+
+/// How a notifier is doing.
+#[derive(Clone, Debug)]
+pub struct NotifierStatus {
+    pub(super) name: Arc<str>,
+    pub(super) failures: u64,
+    pub(super) error: Option<StepError>,
+}
+
+impl NotifierStatus {
+    pub(super) fn new(name: &Arc<str>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            failures: 0,
+            error: None,
+        }
+    }
+
+    /// What it calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How often it has failed since its last trigger.
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Why it failed last, if it did since its last trigger.
+    pub fn error(&self) -> Option<&StepError> {
+        self.error.as_ref()
+    }
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    /// Newest first.
+    reports: VecDeque<Arc<Report>>,
+    last_success: Option<SystemTime>,
+    last_failure: Option<SystemTime>,
+    consecutive_failures: u64,
+    pub(super) notifiers: Vec<NotifierStatus>,
+}
+
+impl History {
+    /// Takes note of a reload. Checks leave no trace: they changed nothing.
+    pub(super) fn record(&mut self, report: &Arc<Report>) {
+        if report.is_check() {
+            return;
+        }
+        let ended = Some(report.started() + report.took());
+        match report.outcome() {
+            Outcome::Applied | Outcome::Unchanged => {
+                self.last_success = ended;
+                self.consecutive_failures = 0;
+            }
+            // A stop is nobody's failure.
+            Outcome::Interrupted { .. } => {}
+            _ => {
+                self.last_failure = ended;
+                self.consecutive_failures += 1;
+            }
+        }
+        self.reports.truncate(KEPT - 1);
+        self.reports.push_front(Arc::clone(report));
+    }
+}
