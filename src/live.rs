@@ -40,7 +40,9 @@ pub use snapshot::Snapshot;
 /// no later read by anybody who learned of it sees an older one. Reads never wait for code of the
 /// app's. Two `load()`s may fall on both sides of a reload; a [`Snapshot`] cannot.
 ///
-/// The value stays readable after [`Manager::run`](crate::Manager::run) has returned.
+/// The value stays readable after [`Manager::run`](crate::Manager::run) has returned, until the last
+/// handle is dropped. So do not keep a handle inside a component's value: it would hold itself. A
+/// build is handed [`Lease`]s of its inputs, and those may be kept.
 pub struct Live<T: Send + Sync + 'static> {
     pub(crate) publication: Arc<Publication>,
     pub(crate) index: usize,

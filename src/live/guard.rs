@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Live;
 use super::generation::Generation;
@@ -90,7 +90,9 @@ impl<T: fmt::Display + Send + Sync + 'static> fmt::Display for Guard<T> {
 /// ```
 pub struct Lease<T: Send + Sync + 'static> {
     slot: Arc<Slot<T>>,
-    publication: Arc<Publication>,
+    /// Weak, because values keep the leases that they were built from: a strong one would hold all
+    /// values for ever.
+    publication: Weak<Publication>,
     index: usize,
 }
 
@@ -117,19 +119,28 @@ impl<T: Send + Sync + 'static> Lease<T> {
     ///
     /// Dropping the future loses nothing: a later call resolves at once if there is a newer value.
     pub async fn replaced(&self) {
-        let mut changes = self.publication.changes();
+        let Some(mut changes) = self.publication.upgrade().map(|all| all.changes()) else {
+            return std::future::pending().await;
+        };
         loop {
             // First mark the version as seen, then look: a commit in between wakes us again.
             changes.mark_unchanged();
-            let current = self.publication.current();
-            if Slot::<T>::of(current.slot(self.index)).serial() > self.slot.serial() {
+            if self.is_replaced() {
                 return;
             }
-            drop(current);
             if changes.changed().await.is_err() {
-                unreachable!("the publication that is held here owns the sender");
+                // All handles are gone, so there will be no newer value.
+                return std::future::pending().await;
             }
         }
+    }
+
+    fn is_replaced(&self) -> bool {
+        let Some(publication) = self.publication.upgrade() else {
+            return false;
+        };
+        let current = publication.current();
+        Slot::<T>::of(current.slot(self.index)).serial() > self.slot.serial()
     }
 }
 
@@ -145,7 +156,7 @@ impl<T: Send + Sync + 'static> Clone for Lease<T> {
     fn clone(&self) -> Self {
         Self {
             slot: Arc::clone(&self.slot),
-            publication: Arc::clone(&self.publication),
+            publication: Weak::clone(&self.publication),
             index: self.index,
         }
     }

@@ -1,0 +1,162 @@
+//! Invariant 8, as far as values are dropped and not yet retired: exactly once, after the last
+//! holder let go, dependants before what they were built from.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use rekindle::{Lease, Manager};
+use support::{Dial, eventually, in_time};
+
+/// Writes down its name when it is dropped.
+struct Traced(String, Arc<Mutex<Vec<String>>>);
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push(self.0.clone());
+    }
+}
+
+#[derive(Clone, Default)]
+struct Trace(Arc<Mutex<Vec<String>>>);
+
+impl Trace {
+    fn value(&self, name: &str, n: u64) -> Traced {
+        Traced(format!("{name}{n}"), Arc::clone(&self.0))
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    async fn becomes(&self, expected: &[&str]) {
+        eventually(&format!("{expected:?}"), || {
+            self.seen().len() >= expected.len()
+        })
+        .await;
+        assert_eq!(self.seen(), expected);
+    }
+}
+
+/// `bottom` from the dial, `top` from `bottom`: neither build keeps its leases. `top` refuses 13.
+async fn tower(
+    reload: &mut Manager,
+    dial: &Dial,
+    trace: &Trace,
+) -> (rekindle::Live<Traced>, rekindle::Live<Traced>) {
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let of = trace.clone();
+    let build = async move |n: Lease<u64>| Ok((of.value("bottom", *n), *n));
+    let numbered = reload.derive("bottom", &number, build);
+    let numbered = numbered.await.unwrap();
+    let of = trace.clone();
+    let build = async move |below: Lease<(Traced, u64)>| match below.1 {
+        13 => Err("thirteen brings bad luck".into()),
+        n => Ok(of.value("top", n)),
+    };
+    let top = reload.derive("top", &numbered, build).await.unwrap();
+    let of = trace.clone();
+    let build = async move |n: Lease<u64>| Ok(of.value("side", *n));
+    let side = reload.derive("side", &number, build).await.unwrap();
+    (top, side)
+}
+
+#[tokio::test]
+async fn invariant_8_what_was_built_goes_before_what_it_was_built_from_after_the_last_holder() {
+    let (dial, trace) = (Dial::new(1), Trace::default());
+    let mut reload = Manager::new();
+    let (top, side) = tower(&mut reload, &dial, &trace).await;
+    let handle = reload.handle();
+    let seen = trace.clone();
+    let run = reload.run(async move |_| {
+        let (held_top, held_side) = (top.lease(), side.load());
+        dial.set(2);
+        handle.reload("test").await?;
+        // The guard pins its whole generation, the lease its value and what that was built from.
+        tokio::task::yield_now().await;
+        assert_eq!(seen.seen(), Vec::<String>::new());
+        drop(held_side);
+        seen.becomes(&["side1"]).await;
+        drop(held_top);
+        seen.becomes(&["side1", "top1", "bottom1"]).await;
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+    // The handles are gone by now, so everything is.
+    let mut all = trace.seen();
+    assert_eq!(all.len(), 6, "each exactly once: {all:?}");
+    let place = |name: &str| all.iter().position(|seen| seen == name).unwrap();
+    assert!(place("top2") < place("bottom2"));
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 6);
+}
+
+#[tokio::test]
+async fn invariant_8_what_a_refused_reload_or_a_check_had_built_is_dropped_and_nothing_else() {
+    let (dial, trace) = (Dial::new(1), Trace::default());
+    let mut reload = Manager::new();
+    let (top, side) = tower(&mut reload, &dial, &trace).await;
+    let handle = reload.handle();
+    let seen = trace.clone();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        handle.check().await?;
+        eventually("the dry run is cleared away", || seen.seen().len() == 3).await;
+        let mut dropped = seen.seen();
+        let place = |name: &str| dropped.iter().position(|seen| seen == name).unwrap();
+        assert!(place("top2") < place("bottom2"));
+        dropped.sort();
+        assert_eq!(dropped, ["bottom2", "side2", "top2"]);
+
+        dial.set(13);
+        handle.reload("bad").await.unwrap_err();
+        eventually("the bottom is cleared away", || {
+            seen.seen().contains(&"bottom13".into())
+        })
+        .await;
+        assert!(
+            !seen.seen().iter().any(|name| name.ends_with('1')),
+            "{:?}",
+            seen.seen()
+        );
+        drop((top, side));
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_in_a_drop_meets_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let bomb = reload
+        .derive("bomb", &number, async |_| Ok(Bomb))
+        .await
+        .unwrap();
+    let build = async |n: Lease<u64>| {
+        // Dropped with the future when the build fails.
+        let _bomb = (*n == 13).then(|| Bomb);
+        if *n == 13 { Err("no".into()) } else { Ok(()) }
+    };
+    reload.derive("fails", &number, build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        for value in [2, 13, 3] {
+            dial.set(value);
+            let _ = handle.reload("test").await;
+        }
+        assert_eq!(*number.load(), 3);
+        assert_eq!(handle.status().generation(), 3);
+        drop(bomb.load());
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
