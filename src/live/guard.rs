@@ -100,7 +100,7 @@ impl<T: Send + Sync + 'static> Lease<T> {
     pub(crate) fn new(slot: Arc<Slot<T>>, live: &Live<T>) -> Self {
         Self {
             slot,
-            publication: Arc::clone(&live.publication),
+            publication: Arc::downgrade(&live.publication),
             index: live.index,
         }
     }
