@@ -12,6 +12,9 @@ mod panic;
 mod race;
 mod reloader;
 mod report;
+pub mod run;
+#[cfg(all(unix, feature = "signal"))]
+mod signals;
 mod stragglers;
 mod trigger;
 

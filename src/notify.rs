@@ -16,8 +16,12 @@ use crate::{BoxError, Trigger};
 mod channel;
 mod func;
 mod interval;
-
+#[cfg(all(unix, feature = "signal"))]
 mod signal;
+
+pub use interval::{Interval, interval};
+#[cfg(all(unix, feature = "signal"))]
+pub use signal::{Signal, SignalKind, signal};
 
 /// Waits for the outside world and yields [`Trigger`]s.
 ///

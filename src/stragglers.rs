@@ -4,8 +4,11 @@
 //! period has run out or a second signal has come: it may be the only thread that still runs, so
 //! nothing here waits for a runtime.
 
+// Without signals everything is registered all the same, and nobody asks.
+#![cfg_attr(not(all(unix, feature = "signal")), allow(dead_code))]
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Something that has to come to an end before the process does.
 pub(crate) trait Scope: Send + Sync {
@@ -17,21 +20,41 @@ pub(crate) trait Scope: Send + Sync {
     fn running(&self) -> Vec<String>;
 }
 
-static SCOPES: Mutex<Vec<Weak<dyn Scope>>> = Mutex::new(Vec::new());
+struct Registered<S: ?Sized> {
+    since: Instant,
+    scope: S,
+}
+
+static SCOPES: Mutex<Vec<Registered<Weak<dyn Scope>>>> = Mutex::new(Vec::new());
 
 /// Counts `scope` among those that have to end, for as long as it is alive.
+///
+/// What runs has to keep it alive: a task that blocks its thread is then still named after
+/// whoever started it has given up.
 pub(crate) fn register<S: Scope + 'static>(scope: &Arc<S>) {
     let scope: Weak<S> = Arc::downgrade(scope);
     let mut scopes = SCOPES.lock().unwrap_or_else(PoisonError::into_inner);
-    scopes.retain(|scope| scope.strong_count() > 0);
-    scopes.push(scope);
+    scopes.retain(|registered| registered.scope.strong_count() > 0);
+    scopes.push(Registered {
+        since: Instant::now(),
+        scope,
+    });
 }
 
-fn scopes() -> Vec<Arc<dyn Scope>> {
+/// Strong references, so that the scopes are asked without the lock.
+fn scopes() -> Vec<Registered<Arc<dyn Scope>>> {
     let scopes = SCOPES.lock().unwrap_or_else(PoisonError::into_inner);
-    scopes.iter().filter_map(Weak::upgrade).collect()
+    let alive = |registered: &Registered<Weak<dyn Scope>>| {
+        let scope = registered.scope.upgrade()?;
+        Some(Registered {
+            since: registered.since,
+            scope,
+        })
+    };
+    scopes.iter().filter_map(alive).collect()
 }
 
+<<<<<<< HEAD
 /// The longest grace period of all scopes that still have something running.
 #[cfg_attr(not(all(unix, feature = "signal")), allow(dead_code))]
 pub(crate) fn grace() -> Duration {
@@ -41,10 +64,28 @@ pub(crate) fn grace() -> Duration {
         .map(|scope| scope.grace())
         .max()
         .unwrap_or_default()
+=======
+/// The longest grace period among the scopes that have something running, if it is over for all of
+/// them: `slack` more than that has passed since the signal, or since the scope came into being.
+pub(crate) fn overdue(signal: Instant, slack: Duration) -> Option<Duration> {
+    let mut longest = None;
+    for Registered { since, scope } in scopes() {
+        if scope.running().is_empty() {
+            continue;
+        }
+        if signal.max(since).elapsed() < scope.grace().saturating_add(slack) {
+            return None;
+        }
+        longest = longest.max(Some(scope.grace()));
+    }
+    longest
+>>>>>>> f9e5168 (Add notifiers, the signal thread and the run group)
 }
 
 /// All that has not ended.
-#[cfg_attr(not(all(unix, feature = "signal")), allow(dead_code))]
 pub(crate) fn running() -> Vec<String> {
-    scopes().iter().flat_map(|scope| scope.running()).collect()
+    scopes()
+        .iter()
+        .flat_map(|registered| registered.scope.running())
+        .collect()
 }

@@ -1,1 +1,47 @@
+//! Channels as notifiers.
 
+use std::future::pending;
+
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+
+use crate::{BoxError, Notifier, Trigger};
+
+/// Each message is a trigger. A closed channel stays silent: nobody is left who could want a reload.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::Notifier;
+///
+/// let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+/// sender.send("etcd").await?;
+/// assert_eq!(receiver.notify().await?.as_str(), "etcd");
+/// # Ok(())
+/// # }
+/// ```
+impl<T: Into<Trigger> + Send + 'static> Notifier for Receiver<T> {
+    async fn notify(&mut self) -> Result<Trigger, BoxError> {
+        match self.recv().await {
+            Some(message) => Ok(message.into()),
+            None => pending().await,
+        }
+    }
+
+    fn name(&self) -> String {
+        "channel".to_owned()
+    }
+}
+
+/// As [`Receiver`]: each message is a trigger, a closed channel stays silent.
+impl<T: Into<Trigger> + Send + 'static> Notifier for UnboundedReceiver<T> {
+    async fn notify(&mut self) -> Result<Trigger, BoxError> {
+        match self.recv().await {
+            Some(message) => Ok(message.into()),
+            None => pending().await,
+        }
+    }
+
+    fn name(&self) -> String {
+        "channel".to_owned()
+    }
+}

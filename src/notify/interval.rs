@@ -1,1 +1,68 @@
+//! The clock as a notifier.
 
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::{BoxError, Notifier, Trigger};
+
+/// Asks for a reload once in every `period`, with the trigger `interval`.
+///
+/// The first one comes a period after the manager has begun to listen. A tick that was missed,
+/// because the process was suspended for instance, is not made up for.
+///
+/// # Panics
+///
+/// If `period` is zero.
+///
+/// ```
+/// use std::time::Duration;
+/// use rekindle::{Notifier, notify};
+///
+/// let every_minute = notify::interval(Duration::from_secs(60));
+/// assert_eq!(every_minute.name(), "interval 60s");
+/// ```
+pub fn interval(period: Duration) -> Interval {
+    assert!(
+        !period.is_zero(),
+        "the period of an interval must not be zero"
+    );
+    Interval { period, next: None }
+}
+
+/// What [`interval`] gives.
+#[derive(Debug)]
+#[must_use = "a notifier does nothing until a manager listens to it"]
+pub struct Interval {
+    period: Duration,
+    /// Kept here, not in the future, so that a future dropped half-way moves no tick.
+    next: Option<Instant>,
+}
+
+impl Interval {
+    /// `None` when that is later than the clock can tell.
+    fn one_period_from_now(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.period)
+    }
+}
+
+impl Notifier for Interval {
+    async fn notify(&mut self) -> Result<Trigger, BoxError> {
+        let Some(at) = self.next.or_else(|| self.one_period_from_now()) else {
+            return pending().await;
+        };
+        self.next = Some(at);
+        sleep_until(at).await;
+        // The grid is kept, so that the ticks do not drift, unless a whole period was missed.
+        self.next = at
+            .checked_add(self.period)
+            .filter(|next| *next > Instant::now())
+            .or_else(|| self.one_period_from_now());
+        Ok("interval".into())
+    }
+
+    fn name(&self) -> String {
+        format!("interval {:?}", self.period)
+    }
+}

@@ -1,1 +1,60 @@
+//! Unix signals as notifiers.
 
+use std::future::pending;
+use std::io;
+
+pub use tokio::signal::unix::SignalKind;
+
+use crate::{BoxError, Notifier, Trigger, signals};
+
+/// Asks for a reload whenever the process receives this signal.
+///
+/// The trigger is the signal's name in lower case: `sighup`, `sigusr1`. From this call on the
+/// signal no longer has its default effect, so call it early: a SIGHUP during the start-up is kept
+/// for the manager instead of ending the process. Several that arrive before they are asked for
+/// count as one.
+///
+/// The signal is heard on a thread that this crate keeps for signals; no runtime is needed around
+/// the call.
+///
+/// # Errors
+///
+/// If the signal cannot be listened to (SIGKILL and SIGSTOP never can), or the thread cannot be
+/// started.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use rekindle::{Notifier, notify};
+///
+/// let hangup = notify::signal(notify::SignalKind::hangup())?;
+/// assert_eq!(hangup.name(), "signal SIGHUP");
+/// # Ok(())
+/// # }
+/// ```
+pub fn signal(kind: SignalKind) -> io::Result<Signal> {
+    Ok(Signal {
+        kind,
+        stream: signals::listen(kind)?,
+    })
+}
+
+/// What [`signal`] gives.
+#[derive(Debug)]
+#[must_use = "a notifier does nothing until a manager listens to it"]
+pub struct Signal {
+    kind: SignalKind,
+    stream: tokio::signal::unix::Signal,
+}
+
+impl Notifier for Signal {
+    async fn notify(&mut self) -> Result<Trigger, BoxError> {
+        match self.stream.recv().await {
+            Some(()) => Ok(signals::name(self.kind).to_lowercase().into()),
+            None => pending().await,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("signal {}", signals::name(self.kind))
+    }
+}

@@ -1,0 +1,93 @@
+//! Run groups: several things that live and end together.
+//!
+//! A service is a few loops: a server, a consumer, a clean-up job, something that waits for
+//! SIGTERM. Each is an *actor* of a [`Group`]. When the first of them returns, with `Ok`, with an
+//! error or by a panic, all are interrupted; the group returns when all have returned, and tells
+//! [who was first](Ended) or [what went wrong](Error).
+//!
+//! ```
+//! use std::time::Duration;
+//! use rekindle::{BoxError, run};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let mut group = run::Group::new().grace(Duration::from_secs(20));
+//! # #[cfg(all(unix, feature = "signal"))]
+//! group.add("signals", run::signals()?); // SIGINT and SIGTERM
+//! group.add("ticker", async |stop| {
+//!     let ticks = async {
+//!         loop {
+//!             tokio::time::sleep(Duration::from_secs(60)).await;
+//!         }
+//!     };
+//!     stop.run_until_cancelled(ticks).await;
+//! });
+//! # /*
+//! group.add("http", |stop| {
+//!     axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned())
+//! });
+//! # */
+//! # group.add("done", async |_| ());
+//! group.run().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Forms of an actor
+//!
+//! | what there is | how it is added |
+//! |---|---|
+//! | a future that ends by itself once a token is cancelled | [`Group::add`] |
+//! | a future, and something to call that makes it end | [`Group::add_pair`] |
+//! | code that blocks | [`Group::add_blocking`] |
+//! | a signal that ends the process | [`signals()`], [`signals_for`] |
+//! | a token that somebody else cancels | [`token`] |
+//! | another group | `group.add("workers", \|stop\| workers.run_until(stop))` |
+//!
+//! A group inside a manager is `reload.run(|stop| group.run_until(stop))`.
+//!
+//! # Signals
+//!
+//! The first SIGINT or SIGTERM starts the orderly end. A second one ends the process at once, and
+//! so does the end of the grace period if something is still running half a second later: with the
+//! code 128 + n, after a line on standard error, and an error event, that says what hung. A thread
+//! of this crate's sees to that, so it happens even when every thread of the runtime is blocked, or
+//! when `run` has returned and a stuck task keeps the runtime from shutting down:
+//!
+//! ```text
+//! rekindle: SIGTERM: the grace period of 10s is over; still running: actor `http`
+//! ```
+//!
+//! A signal that arrives between the call of [`signals()`] and the start of the group is kept, and
+//! the group ends as soon as it starts. Ending by a signal is a success for `main`;
+//! [`Ended::signal`] tells which it was.
+//!
+//! # What it costs
+//!
+//! A task and a few allocations for each actor, and one thread for all signals of the process. A
+//! task is not a fence: an actor that blocks its thread cannot be aborted, only named.
+//!
+//! The shape is that of [oklog/run](https://github.com/oklog/run) for Go. New here are the grace
+//! period, panics as errors, and what the second signal does.
+
+mod blocking;
+mod cause;
+mod ended;
+mod ending;
+mod error;
+mod group;
+mod member;
+mod output;
+mod roll;
+#[cfg(all(unix, feature = "signal"))]
+mod signals;
+mod token;
+
+pub use cause::{Cancelled, Cause, Signaled};
+pub use ended::Ended;
+pub use error::Error;
+pub use group::Group;
+pub use output::ActorOutput;
+#[cfg(all(unix, feature = "signal"))]
+pub use signals::{SignalKind, signals, signals_for};
+pub use token::{Actor, token};

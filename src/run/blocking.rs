@@ -1,0 +1,51 @@
+//! Actors that block: a thread for each.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::ActorOutput;
+use super::cause::Failure;
+use super::member::Start;
+use crate::StepError;
+
+/// Starts a thread that does `work`, and a task that waits for it.
+pub(super) fn start<F, O>(name: &Arc<str>, stop: CancellationToken, work: F) -> Start
+where
+    F: FnOnce(CancellationToken) -> O + Send + 'static,
+    O: ActorOutput,
+{
+    // A NUL is the one character that cannot be in the name of a thread.
+    let name = name.replace('\0', "");
+    Box::new(|present| {
+        Box::pin(async move {
+            // A thread cannot be aborted with its task. It is told, at least.
+            let _told = stop.clone().drop_guard();
+            let runtime = Handle::current();
+            let (sender, receiver) = oneshot::channel();
+            let body = move || {
+                let _entered = runtime.enter();
+                let caught = catch_unwind(AssertUnwindSafe(|| work(stop).into_result()));
+                let result = match caught {
+                    Ok(result) => result.map_err(Failure::Error),
+                    Err(payload) => Err(Failure::Panic(StepError::panicked(payload))),
+                };
+                drop(present);
+                // An error means that the group has given up on this actor.
+                let _ = sender.send(result);
+            };
+            let failed = |error: std::io::Error| Failure::Error(error.into());
+            thread::Builder::new()
+                .name(name)
+                .spawn(body)
+                .map_err(failed)?;
+            receiver
+                .await
+                .unwrap_or_else(|closed| Err(Failure::Error(closed.into())))
+        })
+    })
+}

@@ -1,0 +1,129 @@
+//! Why a group ends.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Chain;
+use crate::{BoxError, StepError};
+
+/// Why a group ends: what each interrupt is handed.
+///
+/// `Display` is a sentence for a log, with all causes of the error.
+#[derive(Debug)]
+pub struct Cause {
+    /// `None` when the group was stopped from outside.
+    pub(super) first: Option<Arc<str>>,
+    pub(super) result: Result<(), Failure>,
+}
+
+/// How an actor failed.
+pub(super) enum Failure {
+    Error(BoxError),
+    Panic(StepError),
+}
+
+impl Cause {
+    /// The actor that returned first. `None` if the group was stopped from outside, by the token of
+    /// [`Group::run_until`](super::Group::run_until).
+    pub fn first(&self) -> Option<&str> {
+        self.first.as_deref()
+    }
+
+    /// The error that this actor returned. If it panicked, a [`StepError`].
+    pub fn error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.result.as_ref().err().map(Failure::error)
+    }
+
+    /// The signal by which the group ends. It is the [`error`](Self::error) too.
+    pub fn signal(&self) -> Option<&Signaled> {
+        self.error().and_then(|error| error.downcast_ref())
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = &self.first else {
+            return f.write_str("stopped from outside");
+        };
+        match (self.signal(), self.error()) {
+            (Some(signal), _) => write!(f, "actor `{first}` {signal}"),
+            (None, Some(error)) => write!(f, "actor `{first}` failed: {}", Chain(error)),
+            (None, None) => write!(f, "actor `{first}` returned"),
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        match self {
+            Self::Error(error) => &**error,
+            Self::Panic(error) => error,
+        }
+    }
+
+    pub(super) fn into_error(self) -> BoxError {
+        match self {
+            Self::Error(error) => error,
+            Self::Panic(error) => error.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.error(), f)
+    }
+}
+
+/// The error of a signal actor: the process received this signal.
+///
+/// As the first of a group it is a success: [`Ended::signal`](super::Ended::signal) has it then.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Signaled {
+    name: Cow<'static, str>,
+    number: i32,
+}
+
+impl Signaled {
+    #[cfg(all(unix, feature = "signal"))]
+    pub(super) fn new(kind: super::SignalKind) -> Self {
+        Self {
+            name: crate::signals::name(kind),
+            number: kind.as_raw_value(),
+        }
+    }
+
+    /// The usual name: `SIGTERM`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number, which is 15 for SIGTERM: `std::process::exit(128 + signal.number())` is how a
+    /// program says to a shell that a signal has ended it.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+}
+
+impl fmt::Display for Signaled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "received {}", self.name)
+    }
+}
+
+impl StdError for Signaled {}
+
+/// The error of a [`token`](super::token) actor: its token was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the token was cancelled")
+    }
+}
+
+impl StdError for Cancelled {}

@@ -1,0 +1,243 @@
+//! The group: what is added, and how it is run.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::member::{self, Interrupt, Member};
+use super::{ActorOutput, Cause, Ended, Error, blocking, ending};
+
+/// How long actors have to return after the first one did, unless [`Group::grace`] says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Actors that live and end together. See the [module](super) for a tour.
+#[must_use = "the actors of a group start when it is run"]
+pub struct Group {
+    pub(super) members: Vec<Member>,
+    pub(super) grace: Duration,
+}
+
+impl Group {
+    /// A group without actors.
+    pub fn new() -> Self {
+        Self {
+            members: Vec::new(),
+            grace: GRACE,
+        }
+    }
+
+    /// How long the actors have to return when they have been interrupted; 10 s if this is not
+    /// called. Those that are late are aborted, or left behind where that is impossible, and named
+    /// in the [`Error`].
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Adds an actor: a function of a token, whose future has to end soon after the token was
+    /// cancelled.
+    ///
+    /// The function is called when the group is run, and its future is a task of its own. What it
+    /// returns is an [`ActorOutput`]: nothing, or a `Result`.
+    ///
+    /// ```
+    /// use rekindle::{BoxError, run};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// async fn worker(stop: CancellationToken) -> Result<(), BoxError> {
+    ///     while !stop.is_cancelled() {
+    ///         // ... one piece of work ...
+    /// #       break;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let mut group = run::Group::new();
+    /// group.add("worker", worker);
+    /// group.add("idle", |stop| stop.cancelled_owned());
+    /// group.add("once", async |stop| {
+    ///     let line = stop.run_until_cancelled(async { "one piece of work" }).await;
+    ///     Ok::<_, BoxError>(drop(line))
+    /// });
+    /// ```
+    ///
+    /// A bare future is no actor, because nothing could tell it to end:
+    ///
+    /// ```compile_fail,E0277
+    /// rekindle::run::Group::new().add("future", async {});
+    /// ```
+    pub fn add<F, R>(&mut self, name: impl Into<String>, actor: F)
+    where
+        F: FnOnce(CancellationToken) -> R + Send + 'static,
+        R: IntoFuture<Output: ActorOutput, IntoFuture: Send>,
+    {
+        let stop = CancellationToken::new();
+        let interrupted = stop.clone();
+        let start = member::start(move || actor(stop));
+        self.push(name.into().into(), start, move |_| interrupted.cancel());
+    }
+
+    /// Adds an actor as a pair, as in oklog/run: a future, and a function that makes it end.
+    ///
+    /// `interrupt` is called exactly once, and handed the reason; also when it was this actor that
+    /// returned first. It must not block. If it panics, that is logged, and the others are
+    /// interrupted all the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::run;
+    ///
+    /// let (sender, mut receiver) = tokio::sync::mpsc::channel::<u32>(8);
+    /// let mut group = run::Group::new();
+    /// group.add_pair(
+    ///     "consumer",
+    ///     async move { while receiver.recv().await.is_some() {} },
+    ///     |cause| {
+    ///         println!("no more work: {cause}");
+    ///         drop(sender);
+    ///     },
+    /// );
+    /// group.add("once", async |_| ());
+    /// assert_eq!(group.run().await?.first(), Some("once"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_pair<R, I>(&mut self, name: impl Into<String>, execute: R, interrupt: I)
+    where
+        R: IntoFuture<Output: ActorOutput, IntoFuture: Send> + Send + 'static,
+        I: FnOnce(&Cause) + Send + 'static,
+    {
+        self.push(
+            name.into().into(),
+            member::start(move || execute),
+            interrupt,
+        );
+    }
+
+    /// Adds an actor that blocks: it gets a thread of its own, named after it.
+    ///
+    /// It has to look at the token between two pieces of work, or to wait for it with
+    /// `Handle::current().block_on(stop.cancelled())`: the thread is inside the context of the
+    /// runtime. A thread cannot be aborted, so one that does not end is left behind.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::run;
+    ///
+    /// let mut group = run::Group::new();
+    /// group.add_blocking("sum", |stop| {
+    ///     let mut sum = 0;
+    ///     for piece in 0..1000 {
+    ///         if stop.is_cancelled() {
+    ///             return;
+    ///         }
+    ///         sum += piece;
+    ///     }
+    ///     println!("{sum}");
+    /// });
+    /// assert_eq!(group.run().await?.first(), Some("sum"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_blocking<F, O>(&mut self, name: impl Into<String>, work: F)
+    where
+        F: FnOnce(CancellationToken) -> O + Send + 'static,
+        O: ActorOutput,
+    {
+        let name = name.into().into();
+        let stop = CancellationToken::new();
+        let start = blocking::start(&name, stop.clone(), work);
+        self.push(name, start, move |_| stop.cancel());
+    }
+
+    fn push<I>(&mut self, name: Arc<str>, start: member::Start, interrupt: I)
+    where
+        I: FnOnce(&Cause) + Send + 'static,
+    {
+        let interrupt: Interrupt = Box::new(interrupt);
+        self.members.push(Member {
+            name,
+            start,
+            interrupt,
+        });
+    }
+
+    /// Starts all actors, waits for the first one to return, interrupts all in the order in which
+    /// they were added, and waits for all to return.
+    ///
+    /// An empty group returns at once.
+    ///
+    /// # Errors
+    ///
+    /// If the first actor failed or panicked, or if some did not return within the grace period.
+    /// Ending by a signal is no error. What actors return after the first one is only logged.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with its time driver enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts the actors, and cancels the tokens of those that block; functions
+    /// given to [`add_pair`](Self::add_pair) are not called.
+    pub async fn run(self) -> Result<Ended, Error> {
+        self.run_until(CancellationToken::new()).await
+    }
+
+    /// As [`run`](Self::run); the group also ends, without an error, when `stop` is cancelled.
+    ///
+    /// It works in the other direction, too: when the group begins to end, for whatever reason, it
+    /// cancels `stop`, before it interrupts the first actor. So whoever holds the token hears that
+    /// the end has begun, while the actors still have their grace period.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`run`](Self::run). Dropping the future cancels `stop`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::run;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// let stop = CancellationToken::new();
+    /// let mut group = run::Group::new();
+    /// group.add("idle", |stop| stop.cancelled_owned());
+    /// stop.cancel();
+    /// assert_eq!(group.run_until(stop).await?.first(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run_until(self, stop: CancellationToken) -> Result<Ended, Error> {
+        ending::run(self, stop).await
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.members.iter().map(|member| &member.name).collect();
+        f.debug_struct("Group")
+            .field("actors", &names)
+            .field("grace", &self.grace)
+            .finish()
+    }
+}

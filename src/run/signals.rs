@@ -1,0 +1,67 @@
+//! Actors made from signals.
+
+use std::io;
+
+pub use tokio::signal::unix::SignalKind;
+
+use super::{Actor, Signaled};
+use crate::signals::Stop;
+
+/// An actor that ends its group when the process receives SIGINT or SIGTERM.
+///
+/// From this call on the signals are kept for the group instead of ending the process, so call it
+/// before anything that takes time. Neither needs a runtime around it. See the
+/// [module](super#signals) for what a second signal does.
+///
+/// # Errors
+///
+/// If the thread that hears signals cannot be started.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::run;
+///
+/// let mut group = run::Group::new();
+/// group.add("signals", run::signals()?);
+/// group.add("once", async |_| ());
+/// let ended = group.run().await?;
+/// assert!(ended.signal().is_none());
+/// # Ok(())
+/// # }
+/// ```
+pub fn signals() -> io::Result<Actor<Signaled>> {
+    signals_for([SignalKind::interrupt(), SignalKind::terminate()])
+}
+
+/// As [`signals()`], with signals of one's own choice.
+///
+/// What the [module](super#signals) says about a second signal and the end of the grace period
+/// applies to SIGINT and SIGTERM, if they are among them. Any other one ends the group, and that is
+/// all.
+///
+/// # Errors
+///
+/// If one of the signals cannot be listened to (SIGKILL and SIGSTOP never can), or the thread that
+/// hears signals cannot be started.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use rekindle::run::{self, SignalKind};
+///
+/// let mut group = run::Group::new();
+/// group.add("quit", run::signals_for([SignalKind::quit(), SignalKind::terminate()])?);
+/// # Ok(())
+/// # }
+/// ```
+pub fn signals_for(kinds: impl IntoIterator<Item = SignalKind>) -> io::Result<Actor<Signaled>> {
+    let mut signals = Stop::new(kinds)?;
+    Ok(Box::new(|stop| {
+        Box::pin(async move {
+            match stop.run_until_cancelled(signals.signal()).await {
+                Some(kind) => Err(Signaled::new(kind)),
+                None => Ok(()),
+            }
+        })
+    }))
+}

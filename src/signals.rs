@@ -1,0 +1,42 @@
+//! The thread that hears signals: one for the process, with a small runtime of its own.
+//!
+//! A runtime whose workers are all blocked by user code does not hear anything. So the signal
+//! driver lives on a thread where no user code runs, and what it heard waits in a channel until
+//! somebody asks. [`Stop`] makes sure, on the same thread, that SIGINT and SIGTERM are obeyed.
+
+use std::borrow::Cow;
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+mod stop;
+mod thread;
+
+pub(crate) use stop::Stop;
+
+/// Listens to `kind` from now on. What arrives is kept until it is asked for, several as one.
+pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
+    let runtime = thread::runtime()?;
+    let _entered = runtime.enter();
+    signal(kind)
+}
+
+/// The usual name: `SIGHUP`. One that has none is called by its number: `SIG34`.
+pub(crate) fn name(kind: SignalKind) -> Cow<'static, str> {
+    // The numbers differ between platforms; what tokio calls them does not.
+    let name = match kind {
+        kind if kind == SignalKind::alarm() => "SIGALRM",
+        kind if kind == SignalKind::child() => "SIGCHLD",
+        kind if kind == SignalKind::hangup() => "SIGHUP",
+        kind if kind == SignalKind::interrupt() => "SIGINT",
+        kind if kind == SignalKind::io() => "SIGIO",
+        kind if kind == SignalKind::pipe() => "SIGPIPE",
+        kind if kind == SignalKind::quit() => "SIGQUIT",
+        kind if kind == SignalKind::terminate() => "SIGTERM",
+        kind if kind == SignalKind::user_defined1() => "SIGUSR1",
+        kind if kind == SignalKind::user_defined2() => "SIGUSR2",
+        kind if kind == SignalKind::window_change() => "SIGWINCH",
+        other => return format!("SIG{}", other.as_raw_value()).into(),
+    };
+    name.into()
+}

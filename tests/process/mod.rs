@@ -1,0 +1,118 @@
+//! A test as a process of its own: signals, and what ends a process, cannot be tried in this one.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const VARIABLE: &str = "REKINDLE_TEST_PROCESS";
+
+/// Sends a signal, by its short name, to a process.
+pub(crate) fn kill(pid: u32, signal: &str) {
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -s {signal} {pid}")])
+        .status();
+    assert!(status.expect("`sh` is there").success());
+}
+
+/// The test binary once more, in which only one test runs.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Process {
+    /// Starts the test of this name in another process; `None` inside that process.
+    pub(crate) fn of(test: &str) -> Option<Self> {
+        if env::var_os(VARIABLE).is_some() {
+            return None;
+        }
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture", "--test-threads=1"])
+            .env(VARIABLE, "1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut pipe = child.stderr.take().unwrap();
+        let stderr = thread::spawn(move || {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).unwrap();
+            text
+        });
+        Some(Self {
+            child,
+            lines,
+            stderr: Some(stderr),
+        })
+    }
+
+    /// Waits until it has printed this at the end of a line.
+    #[track_caller]
+    pub(crate) fn waits_for(&mut self, text: &str) {
+        let start = Instant::now();
+        while let Some(left) = DEADLINE.checked_sub(start.elapsed()) {
+            // The test runner prints the name of the test before what it prints first.
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line.ends_with(text) => return,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        let _ = self.child.kill();
+        panic!(
+            "`{text}` was not printed; on standard error: {}",
+            self.stderr()
+        );
+    }
+
+    pub(crate) fn kill(&self, signal: &str) {
+        kill(self.child.id(), signal);
+    }
+
+    /// Waits for its end: the exit code, and what it wrote to standard error.
+    #[track_caller]
+    pub(crate) fn ends(mut self) -> (Option<i32>, String) {
+        let status = self.wait();
+        (status.code(), self.stderr())
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            if start.elapsed() > DEADLINE {
+                let _ = self.child.kill();
+                panic!("the process did not end");
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn stderr(&mut self) -> String {
+        self.stderr
+            .take()
+            .map(|stderr| stderr.join().unwrap())
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

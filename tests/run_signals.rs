@@ -1,0 +1,369 @@
+//! Run groups and signals, each in a process of its own.
+
+#![cfg(all(unix, feature = "signal"))]
+#![allow(clippy::print_stdout, reason = "this is how the processes talk")]
+
+use std::future::pending;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use process::{Process, kill};
+use rekindle::notify::{self, Notifier, SignalKind};
+use rekindle::run::{self, Group};
+use tokio::runtime::{Builder, Runtime};
+
+mod process;
+
+const GRACE: Duration = Duration::from_millis(100);
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn multi_thread(workers: usize) -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Never gives its thread back.
+async fn block() {
+    println!("blocked");
+    loop {
+        thread::park();
+    }
+}
+
+/// Returns when the signal thread has heard the signal that is sent here.
+fn receive(runtime: &Runtime, listener: &mut notify::Signal, signal: &str) {
+    kill(std::process::id(), signal);
+    runtime.block_on(listener.notify()).unwrap();
+}
+
+/// G7, G9: SIGINT and SIGTERM end the group, all interrupts are told which it was, and it is a
+/// success.
+fn ends_by(test: &str, signal: &str) {
+    if let Some(mut process) = Process::of(test) {
+        process.waits_for("ready");
+        process.kill(signal);
+        process.waits_for(&format!(
+            "interrupted: actor `signals` received SIG{signal}"
+        ));
+        process.waits_for(&format!("first Some(\"signals\"), signal SIG{signal}"));
+        assert_eq!(process.ends().0, Some(0));
+        return;
+    }
+    // Outside of the runtime on purpose.
+    let signals = run::signals().unwrap();
+    current_thread().block_on(async {
+        let mut group = Group::new();
+        group.add("signals", signals);
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        group.add_pair(
+            "pair",
+            async {
+                println!("ready");
+                let _ = receiver.await;
+            },
+            |cause| {
+                println!("interrupted: {cause}");
+                assert!(cause.error().unwrap().is::<run::Signaled>());
+                drop(sender);
+            },
+        );
+        let ended = group.run().await.unwrap();
+        println!(
+            "first {:?}, signal {}",
+            ended.first(),
+            ended.signal().unwrap().name()
+        );
+    });
+}
+
+#[test]
+fn sigint_ends_the_group() {
+    ends_by("sigint_ends_the_group", "INT");
+}
+
+#[test]
+fn sigterm_ends_the_group() {
+    ends_by("sigterm_ends_the_group", "TERM");
+}
+
+/// G7, with a signal of one's own choice.
+#[test]
+fn a_chosen_signal_ends_the_group() {
+    if let Some(mut process) = Process::of("a_chosen_signal_ends_the_group") {
+        process.waits_for("ready");
+        process.kill("USR1");
+        process.waits_for("received SIGUSR1");
+        assert_eq!(process.ends().0, Some(0));
+        return;
+    }
+    current_thread().block_on(async {
+        let mut group = Group::new();
+        group.add(
+            "signals",
+            run::signals_for([SignalKind::user_defined1()]).unwrap(),
+        );
+        group.add("ready", async |stop| {
+            println!("ready");
+            stop.cancelled().await;
+        });
+        println!("{}", group.run().await.unwrap().signal().unwrap());
+    });
+}
+
+/// G8
+#[tokio::test]
+async fn a_signal_actor_ends_when_it_is_interrupted() {
+    let mut group = Group::new().grace(Duration::from_secs(60));
+    group.add(
+        "signals",
+        run::signals_for([SignalKind::user_defined2()]).unwrap(),
+    );
+    group.add("first", async |_| ());
+    let ended = group.run().await.unwrap();
+    assert_eq!(ended.first(), Some("first"));
+    assert_eq!(ended.signal(), None);
+}
+
+#[test]
+fn a_signal_that_cannot_be_heard_is_an_error_at_once() {
+    run::signals_for([SignalKind::from_raw(9)]).err().unwrap();
+}
+
+/// A group in a group passes the signal on.
+#[test]
+fn a_signal_ends_the_group_around_a_group() {
+    if let Some(mut process) = Process::of("a_signal_ends_the_group_around_a_group") {
+        process.waits_for("ready");
+        process.kill("TERM");
+        process.waits_for("first Some(\"inner\"), signal SIGTERM");
+        assert_eq!(process.ends().0, Some(0));
+        return;
+    }
+    current_thread().block_on(async {
+        let mut inner = Group::new();
+        inner.add("signals", run::signals().unwrap());
+        inner.add("ready", async |stop| {
+            println!("ready");
+            stop.cancelled().await;
+        });
+        let mut outer = Group::new();
+        outer.add("inner", |stop| inner.run_until(stop));
+        let ended = outer.run().await.unwrap();
+        println!(
+            "first {:?}, signal {}",
+            ended.first(),
+            ended.signal().unwrap().name()
+        );
+    });
+}
+
+#[test]
+fn a_second_signal_ends_the_process() {
+    if let Some(mut process) = Process::of("a_second_signal_ends_the_process") {
+        process.waits_for("ready");
+        process.kill("TERM");
+        process.waits_for("interrupted");
+        process.kill("INT");
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(130));
+        let line = "rekindle: SIGINT: a second signal, so the process ends at once; \
+                    still running: actor `stuck`\n";
+        assert!(stderr.contains(line), "{stderr}");
+        return;
+    }
+    current_thread().block_on(async {
+        let mut group = Group::new().grace(Duration::from_secs(600));
+        group.add("signals", run::signals().unwrap());
+        group.add_pair(
+            "stuck",
+            async {
+                println!("ready");
+                pending::<()>().await;
+            },
+            |_| println!("interrupted"),
+        );
+        group.run().await.unwrap();
+    });
+}
+
+fn a_blocked_runtime_is_ended(test: &str, runtime: fn() -> Runtime) {
+    if let Some(mut process) = Process::of(test) {
+        process.waits_for("blocked");
+        let start = Instant::now();
+        process.kill("TERM");
+        let (code, stderr) = process.ends();
+        assert!(start.elapsed() >= GRACE);
+        assert_eq!(code, Some(143));
+        let line = "rekindle: SIGTERM: the grace period of 100ms is over; still running: ";
+        assert!(stderr.contains(line), "{stderr}");
+        assert!(stderr.contains("actor `blocks its thread`"), "{stderr}");
+        return;
+    }
+    runtime().block_on(async {
+        let mut group = Group::new().grace(GRACE);
+        group.add("signals", run::signals().unwrap());
+        group.add("blocks its thread", |_| block());
+        let _ = group.run().await;
+    });
+}
+
+#[test]
+fn sigterm_is_obeyed_while_the_current_thread_runtime_is_blocked() {
+    a_blocked_runtime_is_ended(
+        "sigterm_is_obeyed_while_the_current_thread_runtime_is_blocked",
+        current_thread,
+    );
+}
+
+#[test]
+fn sigterm_is_obeyed_while_all_workers_are_blocked() {
+    a_blocked_runtime_is_ended("sigterm_is_obeyed_while_all_workers_are_blocked", || {
+        multi_thread(1)
+    });
+}
+
+#[test]
+fn a_stuck_task_that_keeps_the_runtime_from_shutting_down_is_ended() {
+    let test = "a_stuck_task_that_keeps_the_runtime_from_shutting_down_is_ended";
+    if let Some(mut process) = Process::of(test) {
+        process.waits_for("blocked");
+        process.kill("TERM");
+        process.waits_for("still running 100ms after the stop: actor `stuck` (blocks its thread)");
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(143));
+        assert!(
+            stderr.contains("still running: actor `stuck`\n"),
+            "{stderr}"
+        );
+        return;
+    }
+    let runtime = multi_thread(2);
+    let mut group = Group::new().grace(GRACE);
+    group.add("signals", run::signals().unwrap());
+    group.add("stuck", |_| block());
+    let error = runtime.block_on(group.run()).unwrap_err();
+    assert_eq!(error.signal().unwrap().number(), 15);
+    println!("{error}");
+    drop(runtime);
+    unreachable!("a worker is blocked for ever");
+}
+
+#[test]
+fn a_signal_during_the_start_up_is_kept() {
+    if let Some(process) = Process::of("a_signal_during_the_start_up_is_kept") {
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(0), "{stderr}");
+        return;
+    }
+    let runtime = current_thread();
+    let signals = run::signals().unwrap();
+    let mut listener = notify::signal(SignalKind::terminate()).unwrap();
+    receive(&runtime, &mut listener, "TERM");
+    // Longer than the slack of the signal thread: nothing runs yet, so there is nothing to end.
+    thread::sleep(Duration::from_secs(1));
+
+    let mut group = Group::new();
+    group.add("signals", signals);
+    group.add("http", |stop| stop.cancelled_owned());
+    let ended = runtime.block_on(group.run()).unwrap();
+    assert_eq!(ended.signal().unwrap().name(), "SIGTERM");
+}
+
+#[test]
+fn a_signal_during_the_start_up_is_enforced_once_something_runs() {
+    let test = "a_signal_during_the_start_up_is_enforced_once_something_runs";
+    if let Some(mut process) = Process::of(test) {
+        process.waits_for("blocked");
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(143));
+        assert!(
+            stderr.contains("still running: actor `stuck`\n"),
+            "{stderr}"
+        );
+        return;
+    }
+    let runtime = current_thread();
+    let _signals = run::signals().unwrap();
+    let mut listener = notify::signal(SignalKind::terminate()).unwrap();
+    receive(&runtime, &mut listener, "TERM");
+    let mut group = Group::new().grace(GRACE);
+    group.add("stuck", |_| block());
+    let _ = runtime.block_on(group.run());
+}
+
+#[test]
+fn a_second_signal_during_the_start_up_ends_the_process() {
+    if let Some(process) = Process::of("a_second_signal_during_the_start_up_ends_the_process") {
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(143), "{stderr}");
+        let line = "rekindle: SIGTERM: a second signal, so the process ends at once\n";
+        assert!(stderr.contains(line), "{stderr}");
+        return;
+    }
+    let runtime = current_thread();
+    let _signals = run::signals().unwrap();
+    let mut listener = notify::signal(SignalKind::terminate()).unwrap();
+    receive(&runtime, &mut listener, "TERM");
+    kill(std::process::id(), "TERM");
+    loop {
+        thread::park();
+    }
+}
+
+#[test]
+fn one_group_after_another_can_end_by_a_signal() {
+    if let Some(process) = Process::of("one_group_after_another_can_end_by_a_signal") {
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(0), "{stderr}");
+        return;
+    }
+    let runtime = current_thread();
+    for _ in 0..3 {
+        let mut group = Group::new();
+        group.add("signals", run::signals().unwrap());
+        group.add("ready", async |stop| {
+            kill(std::process::id(), "TERM");
+            stop.cancelled().await;
+        });
+        assert!(runtime.block_on(group.run()).unwrap().signal().is_some());
+    }
+}
+
+/// A subscriber or a writer that hangs must not keep the process.
+#[test]
+fn last_words_that_cannot_be_said_do_not_keep_the_process() {
+    if let Some(mut process) = Process::of("last_words_that_cannot_be_said_do_not_keep_the_process")
+    {
+        process.waits_for("ready");
+        process.kill("TERM");
+        process.waits_for("interrupted");
+        process.kill("TERM");
+        assert_eq!(process.ends().0, Some(143));
+        return;
+    }
+    current_thread().block_on(async {
+        let mut group = Group::new().grace(Duration::from_secs(600));
+        group.add("signals", run::signals().unwrap());
+        group.add_pair(
+            "stuck",
+            async {
+                println!("ready");
+                pending::<()>().await;
+            },
+            |_| {
+                let _locked = std::io::stderr().lock();
+                println!("interrupted");
+                loop {
+                    thread::park();
+                }
+            },
+        );
+        group.run().await.unwrap();
+    });
+}
