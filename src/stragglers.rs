@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Something that has to come to an end before the process does.
+///
+/// The signal thread calls this, and nobody stands in for it: an implementation must not wait for a
+/// lock that anyone holds while user code runs.
 pub(crate) trait Scope: Send + Sync {
     /// How long it may take to end after a signal.
     fn grace(&self) -> Duration;

@@ -297,8 +297,8 @@ async fn a_failure_and_stragglers_are_both_told() {
     let error = group.run().await.unwrap_err();
     assert_eq!(
         format!("{error:?}"),
-        "actor `fails` failed; still running 1s after the stop: actor `ignores` (aborted): \
-         the pipe is broken"
+        "still running 1s after the stop: actor `ignores` (aborted); \
+         actor `fails` failed: the pipe is broken"
     );
     assert!(error.is_late() && error.is_failed());
 }
@@ -517,4 +517,50 @@ async fn the_forms_that_people_write_compile() {
         r#"Group { actors: ["http", "named", "token", "moved", "captures", "text", "pair"], grace: 10s }"#
     );
     assert_eq!(group.run().await.unwrap().first(), Some("pair"));
+}
+
+/// Collects what is logged on this thread.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_its_cause_and_the_stragglers_are_logged() {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .without_time()
+        .with_target(false)
+        .with_ansi(false)
+        .finish();
+    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let mut group = Group::new().grace(Duration::from_secs(1));
+    group.add("first", async |_| Err::<(), _>(Broken(1)));
+    group.add("also", async |stop| {
+        stop.cancelled().await;
+        Err::<(), _>(Broken(2))
+    });
+    group.add("ignores", async |_| pending::<()>().await);
+    group.add_pair("pair", pending::<()>(), |_| panic!("a literal"));
+    group.run().await.unwrap_err();
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text.lines().map(str::trim_start).collect::<Vec<_>>(),
+        [
+            "INFO the run group ends: actor `first` failed: the pipe is broken",
+            "ERROR the interrupt of actor `pair` failed: panicked: a literal",
+            "WARN actor `also` failed while it ended: the pipe is broken",
+            "WARN still running 1s after the stop: actor `ignores` (aborted), actor `pair` (aborted)",
+        ]
+    );
 }

@@ -89,14 +89,15 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { cause, late, grace } = &*self.0;
-        if let (Some(first), true) = (cause.first(), self.is_failed()) {
-            write!(f, "actor `{first}` failed")?;
-            if late.is_empty() {
-                return Ok(());
-            }
-            f.write_str("; ")?;
+        if self.is_late() {
+            write!(f, "still running {grace:?} after the stop: {}", list(late))?;
         }
-        write!(f, "still running {grace:?} after the stop: {}", list(late))
+        // Last, because the cause that a chain of errors appends is that of the failure.
+        if let (Some(first), true) = (cause.first(), self.is_failed()) {
+            let separator = if self.is_late() { "; " } else { "" };
+            write!(f, "{separator}actor `{first}` failed")?;
+        }
+        Ok(())
     }
 }
 

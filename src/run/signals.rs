@@ -10,8 +10,11 @@ use crate::signals::Stop;
 /// An actor that ends its group when the process receives SIGINT or SIGTERM.
 ///
 /// From this call on the signals are kept for the group instead of ending the process, so call it
-/// before anything that takes time. Neither needs a runtime around it. See the
-/// [module](super#signals) for what a second signal does.
+/// before anything that takes time. That remains so when the group has ended: from then on a first
+/// signal does nothing, unless something still runs, and a second one ends the process. See the
+/// [module](super#signals). No runtime is needed around the call.
+///
+/// Its error is [`Signaled`]; a group takes that for a success.
 ///
 /// # Errors
 ///
