@@ -354,13 +354,14 @@ async fn an_actor_whose_drop_panics_takes_nobody_down() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_actor_that_blocks_its_thread_does_not_stop_the_others_and_is_named() {
     let (release, released) = blocking::channel::<()>();
-    let (blocked, is_blocked) = oneshot::channel();
+    let (blocked, is_blocked) = blocking::channel();
     let mut group = Group::new().grace(Duration::from_millis(50));
     group.add("blocks", async move |_| {
         blocked.send(()).unwrap();
         let _ = released.recv();
     });
-    group.add("once", async move |_| is_blocked.await);
+    // Not a task: one that is woken by a worker may have to wait for that worker.
+    group.add_blocking("once", move |_| is_blocked.recv());
     let error = group.run().await.unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use process::{Process, kill};
-use rekindle::notify::{self, Notifier, SignalKind};
-use rekindle::run::{self, Group};
+use rekindle::run::{self, Group, SignalKind};
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
 
 mod process;
 
@@ -36,10 +36,11 @@ async fn block() {
     }
 }
 
-/// Returns when the signal thread has heard the signal that is sent here.
-fn receive(runtime: &Runtime, listener: &mut notify::Signal, signal: &str) {
+/// Sends a signal to this process, and returns when it has been counted.
+fn receive(runtime: &Runtime, signal: &str) {
+    let heard = run::signals().unwrap()(CancellationToken::new());
     kill(std::process::id(), signal);
-    runtime.block_on(listener.notify()).unwrap();
+    runtime.block_on(heard).unwrap_err();
 }
 
 /// G7, G9: SIGINT and SIGTERM end the group, all interrupts are told which it was, and it is a
@@ -228,13 +229,38 @@ fn sigterm_is_obeyed_while_all_workers_are_blocked() {
     });
 }
 
+/// A signal other than SIGINT and SIGTERM ends the group, and that is all: nothing is enforced.
+#[test]
+fn a_signal_and_stragglers_are_both_told() {
+    if let Some(mut process) = Process::of("a_signal_and_stragglers_are_both_told") {
+        process.waits_for("ready");
+        process.kill("USR1");
+        process.waits_for("SIGUSR1, still running 100ms after the stop: actor `late` (aborted)");
+        assert_eq!(process.ends().0, Some(0));
+        return;
+    }
+    current_thread().block_on(async {
+        let mut group = Group::new().grace(GRACE);
+        group.add(
+            "signals",
+            run::signals_for([SignalKind::user_defined1()]).unwrap(),
+        );
+        group.add("late", async |_| {
+            println!("ready");
+            pending::<()>().await;
+        });
+        let error = group.run().await.unwrap_err();
+        assert!(error.is_late() && !error.is_failed());
+        println!("{}, {error}", error.signal().unwrap().name());
+    });
+}
+
 #[test]
 fn a_stuck_task_that_keeps_the_runtime_from_shutting_down_is_ended() {
     let test = "a_stuck_task_that_keeps_the_runtime_from_shutting_down_is_ended";
     if let Some(mut process) = Process::of(test) {
-        process.waits_for("blocked");
-        process.kill("TERM");
         process.waits_for("still running 100ms after the stop: actor `stuck` (blocks its thread)");
+        process.kill("TERM");
         let (code, stderr) = process.ends();
         assert_eq!(code, Some(143));
         assert!(
@@ -244,12 +270,16 @@ fn a_stuck_task_that_keeps_the_runtime_from_shutting_down_is_ended() {
         return;
     }
     let runtime = multi_thread(2);
+    let (blocked, is_blocked) = std::sync::mpsc::channel();
     let mut group = Group::new().grace(GRACE);
     group.add("signals", run::signals().unwrap());
-    group.add("stuck", |_| block());
-    let error = runtime.block_on(group.run()).unwrap_err();
-    assert_eq!(error.signal().unwrap().number(), 15);
-    println!("{error}");
+    group.add("stuck", async move |_| {
+        blocked.send(()).unwrap();
+        block().await;
+    });
+    // Not a task: one that is woken by a worker may have to wait for that worker.
+    group.add_blocking("once", move |_| is_blocked.recv());
+    println!("{}", runtime.block_on(group.run()).unwrap_err());
     drop(runtime);
     unreachable!("a worker is blocked for ever");
 }
@@ -263,8 +293,7 @@ fn a_signal_during_the_start_up_is_kept() {
     }
     let runtime = current_thread();
     let signals = run::signals().unwrap();
-    let mut listener = notify::signal(SignalKind::terminate()).unwrap();
-    receive(&runtime, &mut listener, "TERM");
+    receive(&runtime, "TERM");
     // Longer than the slack of the signal thread: nothing runs yet, so there is nothing to end.
     thread::sleep(Duration::from_secs(1));
 
@@ -290,8 +319,7 @@ fn a_signal_during_the_start_up_is_enforced_once_something_runs() {
     }
     let runtime = current_thread();
     let _signals = run::signals().unwrap();
-    let mut listener = notify::signal(SignalKind::terminate()).unwrap();
-    receive(&runtime, &mut listener, "TERM");
+    receive(&runtime, "TERM");
     let mut group = Group::new().grace(GRACE);
     group.add("stuck", |_| block());
     let _ = runtime.block_on(group.run());
@@ -308,8 +336,7 @@ fn a_second_signal_during_the_start_up_ends_the_process() {
     }
     let runtime = current_thread();
     let _signals = run::signals().unwrap();
-    let mut listener = notify::signal(SignalKind::terminate()).unwrap();
-    receive(&runtime, &mut listener, "TERM");
+    receive(&runtime, "TERM");
     kill(std::process::id(), "TERM");
     loop {
         thread::park();
