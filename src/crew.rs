@@ -244,8 +244,13 @@ impl<T: Send + 'static> Crew<T> {
     }
 
     fn spawn(&mut self, id: usize, job: Job<'static, T>) -> Place<T> {
-        let job = inside::same(inside::manager(), async move { (id, job.await) });
-        Place::Spawned(self.spawned.spawn(job))
+        let ledger = job.entry().ledger();
+        let job = async move {
+            let result = job.await;
+            drop(ledger);
+            (id, result)
+        };
+        Place::Spawned(self.spawned.spawn(inside::same(inside::manager(), job)))
     }
 }
 

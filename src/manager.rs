@@ -34,6 +34,9 @@ use serve::CloseOnDrop;
 use shared::Shared;
 use transaction::Hook;
 
+/// How long what runs may take to end after the stop, unless [`Manager::grace`] says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// What a failed reload or notifier means for the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnError {
@@ -101,7 +104,7 @@ impl Manager {
         Self {
             closer: CloseOnDrop(Arc::clone(&shared)),
             shared,
-            ledger: Arc::new(Ledger::new()),
+            ledger: Ledger::new(GRACE),
             graph: Graph::default(),
             names: HashSet::new(),
             reloaders: BTreeMap::new(),
@@ -110,7 +113,7 @@ impl Manager {
             remains,
             policy: OnError::default(),
             timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
+            grace: GRACE,
         }
     }
 
@@ -132,6 +135,7 @@ impl Manager {
     /// A reload that can still be called off is, at once.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self.ledger.set_grace(grace);
         self
     }
 
@@ -307,7 +311,7 @@ impl Manager {
         &self.shared.publication
     }
 
-    pub(crate) fn ledger(&self) -> &Ledger {
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 

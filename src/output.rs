@@ -9,6 +9,7 @@ mod sealed {
     pub trait Sealed {}
     impl<T> Sealed for Result<T, crate::BoxError> {}
     impl Sealed for () {}
+    impl Sealed for Result<crate::run::Ended, crate::run::Error> {}
 }
 
 /// What a function that builds a component returns: `Result<T, BoxError>`, and nothing else.
@@ -75,5 +76,11 @@ pub trait AppOutput: sealed::Sealed {
 impl<D: Done> AppOutput for D {
     fn into_result(self) -> Result<(), BoxError> {
         Done::into_result(self)
+    }
+}
+
+impl AppOutput for Result<crate::run::Ended, crate::run::Error> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map(drop).map_err(BoxError::from)
     }
 }

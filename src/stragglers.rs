@@ -57,17 +57,6 @@ fn scopes() -> Vec<Registered<Arc<dyn Scope>>> {
     scopes.iter().filter_map(alive).collect()
 }
 
-<<<<<<< HEAD
-/// The longest grace period of all scopes that still have something running.
-#[cfg_attr(not(all(unix, feature = "signal")), allow(dead_code))]
-pub(crate) fn grace() -> Duration {
-    let scopes = scopes();
-    scopes
-        .iter()
-        .map(|scope| scope.grace())
-        .max()
-        .unwrap_or_default()
-=======
 /// The longest grace period among the scopes that have something running, if it is over for all of
 /// them: `slack` more than that has passed since the signal, or since the scope came into being.
 pub(crate) fn overdue(signal: Instant, slack: Duration) -> Option<Duration> {
@@ -82,7 +71,6 @@ pub(crate) fn overdue(signal: Instant, slack: Duration) -> Option<Duration> {
         longest = longest.max(Some(scope.grace()));
     }
     longest
->>>>>>> f9e5168 (Add notifiers, the signal thread and the run group)
 }
 
 /// All that has not ended.

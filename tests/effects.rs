@@ -180,7 +180,7 @@ async fn where_the_policy_is_to_stop_the_first_failed_reload_ends_the_run_with_i
 #[tokio::test]
 async fn the_app_s_own_error_or_panic_is_what_run_returns() {
     let error = Manager::new()
-        .run(async |_| Err("my own".into()))
+        .run(async |_| Err::<(), _>("my own".into()))
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "my own");

@@ -5,14 +5,18 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::stragglers::{self, Scope};
+
 /// All steps of one manager.
 pub(crate) struct Ledger {
     epoch: Instant,
+    /// How long it may take to end after a stop, in nanoseconds. Set while the app starts.
+    grace: AtomicU64,
     steps: Mutex<Vec<Arc<Entry>>>,
 }
 
@@ -26,6 +30,7 @@ pub(crate) struct Entry {
     kind: Kind,
     /// How long it may take, in nanoseconds. Set while the app starts, read when it runs.
     timeout: AtomicU64,
+    ledger: Weak<Ledger>,
     epoch: Instant,
     /// Nanoseconds from the epoch to its start, plus one; zero while it does not run.
     since: AtomicU64,
@@ -42,18 +47,31 @@ pub(crate) enum Kind {
 }
 
 impl Ledger {
-    pub(crate) fn new() -> Self {
-        Self {
+    pub(crate) fn new(grace: Duration) -> Arc<Self> {
+        let ledger = Arc::new(Self {
             epoch: Instant::now(),
+            grace: AtomicU64::new(nanos(grace)),
             steps: Mutex::default(),
-        }
+        });
+        stragglers::register(&ledger);
+        ledger
     }
 
-    pub(crate) fn add(&self, kind: Kind, name: &Arc<str>, timeout: Duration) -> Arc<Entry> {
+    pub(crate) fn set_grace(&self, grace: Duration) {
+        self.grace.store(nanos(grace), Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(
+        self: &Arc<Self>,
+        kind: Kind,
+        name: &Arc<str>,
+        timeout: Duration,
+    ) -> Arc<Entry> {
         let entry = Arc::new(Entry {
             name: Arc::clone(name),
             kind,
             timeout: AtomicU64::new(nanos(timeout)),
+            ledger: Arc::downgrade(self),
             epoch: self.epoch,
             since: AtomicU64::new(0),
             polling: AtomicBool::new(false),
@@ -76,7 +94,24 @@ impl Ledger {
     }
 }
 
+impl Scope for Ledger {
+    fn grace(&self) -> Duration {
+        Duration::from_nanos(self.grace.load(Ordering::Relaxed))
+    }
+
+    fn running(&self) -> Vec<String> {
+        let running = Self::running(self);
+        running.iter().map(ToString::to_string).collect()
+    }
+}
+
 impl Entry {
+    /// Keeps the ledger alive, and with it the names of what runs. For whoever may outlive the
+    /// manager because it blocks its thread.
+    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.ledger.upgrade()
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_nanos(self.timeout.load(Ordering::Relaxed))
     }

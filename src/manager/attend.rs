@@ -37,6 +37,7 @@ impl Attended {
         policy: OnError,
         fatal: mpsc::UnboundedSender<Error>,
     ) {
+        let _ledger = self.entry.ledger();
         let mut pause = SHORTEST;
         loop {
             let asked = Instant::now();

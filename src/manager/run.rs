@@ -13,11 +13,9 @@ use super::Manager;
 use super::serve::{Served, serve};
 use super::task::Task;
 use super::transaction::Core;
-use crate::crew::Ledger;
 use crate::error::Chain;
 use crate::live::run_reaper;
 use crate::panic::{catch, drop_quietly};
-use crate::stragglers::{self, Scope};
 use crate::{AppOutput, BoxError, Error};
 
 pub(super) async fn run<A, Fut>(manager: Manager, app: A) -> Result<(), BoxError>
@@ -46,11 +44,6 @@ where
         .chain(hooks)
         .min()
         .unwrap_or(Duration::MAX);
-    let scope = Arc::new(Supervised {
-        ledger: Arc::clone(&ledger),
-        grace,
-    });
-    stragglers::register(&scope);
 
     let end_reaping = CancellationToken::new();
     let reaping = Task(tokio::spawn(run_reaper(remains, end_reaping.clone())));
@@ -125,24 +118,4 @@ where
     let outcome = outcome.await.map_err(Error::app_panicked);
     drop_quietly("the app", app);
     outcome?.into_result()
-}
-
-/// What a manager supervises, for whoever names what did not end.
-struct Supervised {
-    ledger: Arc<Ledger>,
-    grace: Duration,
-}
-
-impl Scope for Supervised {
-    fn grace(&self) -> Duration {
-        self.grace
-    }
-
-    fn running(&self) -> Vec<String> {
-        self.ledger
-            .running()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
 }
