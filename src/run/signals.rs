@@ -58,7 +58,8 @@ pub fn signals() -> io::Result<Actor<Signaled>> {
 /// # }
 /// ```
 pub fn signals_for(kinds: impl IntoIterator<Item = SignalKind>) -> io::Result<Actor<Signaled>> {
-    let mut signals = Stop::new(kinds)?;
+    let kinds: Vec<_> = kinds.into_iter().collect();
+    let mut signals = Stop::new(&kinds)?;
     Ok(Box::new(|stop| {
         Box::pin(async move {
             match stop.run_until_cancelled(signals.signal()).await {

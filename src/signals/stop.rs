@@ -64,12 +64,12 @@ impl Stop {
     ///
     /// An app may end one run group by a signal and then start another one: a call that finds no
     /// other actor, and nothing running, begins anew, and the next signal is a first one.
-    pub(crate) fn new(kinds: impl IntoIterator<Item = SignalKind>) -> io::Result<Self> {
+    pub(crate) fn new(kinds: &[SignalKind]) -> io::Result<Self> {
         let runtime = signal_thread::runtime()?;
         let idle = stragglers::running().is_empty();
         let mut state = state();
         let mut arrivals: Vec<Pin<Box<dyn Future<Output = _> + Send>>> = Vec::new();
-        for kind in kinds {
+        for &kind in kinds {
             let known = state.heard.iter().find(|(known, _)| *known == kind);
             let mut receiver = match known {
                 Some((_, sender)) => sender.subscribe(),
