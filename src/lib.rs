@@ -3,6 +3,8 @@
 mod component;
 mod crew;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod inside;
 mod live;
 mod manager;

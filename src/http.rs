@@ -1,0 +1,192 @@
+//! The admin endpoints: reload, check and status over HTTP, as a tower service.
+//!
+//! [`Admin`] is no server and no router. The app nests it under `/-`, on an address that only
+//! operators reach:
+//!
+//! ```
+//! # mod axum {
+//! #     pub struct Router;
+//! #     impl Router {
+//! #         pub fn new() -> Self { Self }
+//! #         pub fn nest_service<S>(self, _: &str, _: S) -> Self
+//! #         where
+//! #             S: tower_service::Service<http::Request<()>, Error = std::convert::Infallible>
+//! #                 + Clone + Send + Sync + 'static,
+//! #             S::Future: Send + 'static,
+//! #         { self }
+//! #     }
+//! # }
+//! use axum::Router;
+//! use rekindle::{Manager, http};
+//!
+//! let reload = Manager::new();
+//! let app = Router::new().nest_service("/-", http::Admin::new(reload.handle()));
+//! ```
+//!
+//! With plain hyper there is no router that takes the prefix away, so `/-/reload` and `/reload` are
+//! the same to it: send it every request whose path begins with `/-/`.
+//!
+//! | request | what it does |
+//! |---|---|
+//! | `POST /reload`, `PUT /reload` | [`Handle::reload`] with the trigger `http` |
+//! | `POST /check` | [`Handle::check`]: a dry run |
+//! | `GET /status`, `HEAD /status` | [`Handle::status`] |
+//!
+//! # Answers
+//!
+//! The bodies are JSON: the report of a reload or a check, the status, or only an `error`.
+//!
+//! | status | meaning |
+//! |---|---|
+//! | 200 | the reload was applied, or nothing had changed, or the check found all valid; the status |
+//! | 500 | rejected or partial: the report says which step failed and why |
+//! | 503 | the manager is stopping or has stopped; with the report, if the reload had begun |
+//! | 409 | asked for from inside a reload, which cannot wait for another one |
+//! | 403, 401 | a browser's request from another site; no token, or a wrong one |
+//! | 404, 405 | no such path; not with this method, `Allow` has those that there are |
+//!
+//! A report:
+//!
+//! ```json
+//! {
+//!   "triggers": ["http"], "triggers_total": 1, "generation": 7, "outcome": "rejected", "check": false,
+//!   "started_unix_seconds": 1767225600.25, "took_seconds": 0.0013, "untouched": 3,
+//!   "steps": [
+//!     {"name": "config", "action": "rebuilt", "took_seconds": 0.0004},
+//!     {"name": "pool", "action": "failed", "took_seconds": 0.0009,
+//!      "error": {"message": "cannot connect", "causes": ["connection refused"]}}
+//!   ],
+//!   "error": "the reload was rejected: `pool` failed: cannot connect: connection refused"
+//! }
+//! ```
+//!
+//! `triggers` names at most 16 different ones, `triggers_total` counts all. `error` at the top and in
+//! a step is there only when something failed, `committed` only when the outcome is `interrupted`.
+//!
+//! The status: `generation`, `components`, `stopping`, `consecutive_failures`,
+//! `last_success_unix_seconds` and `last_failure_unix_seconds` (`null` when there was none),
+//! `notifiers` (`name`, `failures` in a row, `error` if there is one), and `reports`, the newest
+//! first.
+//!
+//! # Who may ask
+//!
+//! A browser on an operator's machine reaches what the operator reaches, so a request that a page of
+//! another site caused is refused: `Sec-Fetch-Site` has to be `same-origin` or `none`; where a browser
+//! does not send that, the host of `Origin` has to be the one that was asked. A request with neither
+//! passes: it comes from no browser (curl, Prometheus), or is a plain GET whose answer the page that
+//! caused it cannot read. The rule is that of Go 1.25's
+//! [`CrossOriginProtection`](https://pkg.go.dev/net/http#CrossOriginProtection), here for every method.
+//! It cannot see through DNS rebinding, where a foreign name resolves to this address: a
+//! [token](Admin::bearer_token) can.
+//!
+//! # What a caller cannot do
+//!
+//! Request bodies are dropped unread, so none is waited for or buffered. A caller that goes away
+//! cancels nothing: the reload that it asked for goes on. Any number of callers during one reload
+//! share the one that follows.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ::http::{Request, Response};
+use http_body_util::Full;
+use tokio_util::bytes::Bytes;
+use tower_service::Service;
+
+use crate::Handle;
+
+mod access;
+mod answer;
+mod endpoint;
+mod json;
+
+use access::Token;
+use endpoint::Endpoint;
+
+/// The admin endpoints of a manager, a tower service: see the [module](self).
+///
+/// Cheap to clone. Every clone, also one that outlives the manager, goes on to answer: when the
+/// manager has stopped, reload and check with 503, the status as it was last.
+#[derive(Clone)]
+pub struct Admin {
+    handle: Handle,
+    token: Option<Token>,
+}
+
+impl Admin {
+    /// The endpoints of the manager that `handle` belongs to, without a token.
+    ///
+    /// ```
+    /// let reload = rekindle::Manager::new();
+    /// let admin = rekindle::http::Admin::new(reload.handle());
+    /// ```
+    pub fn new(handle: Handle) -> Self {
+        Self {
+            handle,
+            token: None,
+        }
+    }
+
+    /// Answers only requests that carry `Authorization: Bearer <token>`, the others with 401.
+    ///
+    /// The token is compared in constant time; only its length could be measured. It never shows in
+    /// `Debug` or in an answer.
+    ///
+    /// ```
+    /// # let token = String::from("s3cret\n");
+    /// let reload = rekindle::Manager::new();
+    /// let admin = rekindle::http::Admin::new(reload.handle()).bearer_token(token.trim());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the token is empty, or has a character that no request can carry in a token: anything but
+    /// visible ASCII, such as the line break at the end of a file that it was read from.
+    #[must_use]
+    #[track_caller]
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(Token::new(token.into()));
+        self
+    }
+}
+
+impl<B> Service<Request<B>> for Admin
+where
+    B: Send + 'static,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (request, body) = request.into_parts();
+        // Whoever sends it learns at once that nobody is going to read it.
+        drop(body);
+        let endpoint = access::same_site(&request)
+            .and_then(|()| access::authorized(&request, self.token.as_ref()))
+            .and_then(|()| Endpoint::of(&request));
+        match endpoint {
+            Ok(endpoint) => {
+                let handle = self.handle.clone();
+                Box::pin(async move { Ok(endpoint.answer(&handle).await) })
+            }
+            Err(refusal) => Box::pin(future::ready(Ok(refusal.into()))),
+        }
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("handle", &self.handle)
+            .field("token", &self.token)
+            .finish()
+    }
+}

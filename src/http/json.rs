@@ -1,0 +1,92 @@
+//! Reports and the status as JSON.
+
+use std::error::Error as _;
+use std::iter;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use crate::{NotifierStatus, Outcome, Report, Status, Step, StepError};
+
+pub(super) fn report(report: &Report) -> Map<String, Value> {
+    let triggers = report.triggers();
+    let names: Vec<_> = triggers.iter().map(|trigger| trigger.as_str()).collect();
+    let steps: Vec<_> = report.steps().iter().map(step).collect();
+    let mut body = object([
+        ("triggers", names.into()),
+        ("triggers_total", triggers.total().into()),
+        ("generation", report.generation().into()),
+        ("outcome", report.outcome().as_str().into()),
+        ("check", report.is_check().into()),
+        (
+            "started_unix_seconds",
+            unix_seconds(report.started()).into(),
+        ),
+        ("took_seconds", report.took().as_secs_f64().into()),
+        ("steps", steps.into()),
+        ("untouched", report.untouched().into()),
+    ]);
+    if let Outcome::Interrupted { committed } = report.outcome() {
+        body.insert("committed".into(), committed.into());
+    }
+    body
+}
+
+fn step(step: &Step) -> Value {
+    let mut body = object([
+        ("name", step.name().into()),
+        ("action", step.action().as_str().into()),
+        ("took_seconds", step.took().as_secs_f64().into()),
+    ]);
+    if let Some(error) = step.error() {
+        body.insert("error".into(), step_error(error));
+    }
+    body.into()
+}
+
+fn step_error(error: &StepError) -> Value {
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    let causes: Vec<_> = causes.map(|cause| cause.to_string()).collect();
+    json!({ "message": error.to_string(), "causes": causes })
+}
+
+pub(super) fn status(status: &Status) -> Value {
+    let notifiers: Vec<_> = status.notifiers().iter().map(notifier).collect();
+    let reports: Vec<_> = status.reports().map(|newest| report(newest)).collect();
+    json!({
+        "generation": status.generation(),
+        "components": status.components(),
+        "stopping": status.is_stopping(),
+        "consecutive_failures": status.consecutive_failures(),
+        "last_success_unix_seconds": status.last_success().map(unix_seconds),
+        "last_failure_unix_seconds": status.last_failure().map(unix_seconds),
+        "notifiers": notifiers,
+        "reports": reports,
+    })
+}
+
+fn notifier(notifier: &NotifierStatus) -> Value {
+    let mut body = object([
+        ("name", notifier.name().into()),
+        ("failures", notifier.failures().into()),
+    ]);
+    if let Some(error) = notifier.error() {
+        body.insert("error".into(), step_error(error));
+    }
+    body.into()
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// Negative before 1970. To the microsecond: what is finer is noise in 64 bits of floating point.
+fn unix_seconds(time: SystemTime) -> f64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_micros() as f64 / 1e6,
+        Err(before) => -(before.duration().as_micros() as f64) / 1e6,
+    }
+}
