@@ -3,6 +3,8 @@
 mod component;
 mod crew;
 mod error;
+#[cfg(feature = "file")]
+pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
 mod inside;

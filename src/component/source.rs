@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 use crate::notify::DynNotifier;
-use crate::{BoxError, Built, Notifier};
+use crate::{BoxError, Built, Notifier, Trigger};
 
 /// Reads a value from outside: a file, a key in a store, the environment.
 ///
@@ -116,12 +116,25 @@ impl Stamp {
 }
 
 /// What [`Source::watch`] gives: the notifier of a source that watches what it reads.
+///
+/// The manager drives it. It is a [`Notifier`] itself, so that a source can be tested, or used,
+/// without a manager.
 pub struct Watch(pub(crate) Box<dyn DynNotifier>);
 
 impl Watch {
     /// Wraps a notifier.
     pub fn new(notifier: impl Notifier) -> Self {
         Self(Box::new(notifier))
+    }
+}
+
+impl Notifier for Watch {
+    async fn notify(&mut self) -> Result<Trigger, BoxError> {
+        self.0.notify().await
+    }
+
+    fn name(&self) -> String {
+        self.0.name()
     }
 }
 

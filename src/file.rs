@@ -1,0 +1,275 @@
+//! Configuration files: read whole, told apart by their contents, and watched.
+//!
+//! | | reads | feature |
+//! |---|---|---|
+//! | [`json`], [`toml`], [`yaml`] | a value of any type that serde can deserialize | of the same name |
+//! | [`text`] | a `String` | `file` |
+//! | [`bytes`] | a `Vec<u8>` | `file` |
+//!
+//! Each gives a [`File`], which is a [`Source`]. With [`File::watch`] it reports changes too:
+//!
+//! ```
+//! # #[cfg(feature = "json")]
+//! # async fn example() -> Result<(), rekindle::BoxError> {
+//! use rekindle::{Manager, file};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Config {
+//!     port: u16,
+//! }
+//!
+//! let mut reload = Manager::new();
+//! let config = reload.source("config", file::json::<Config>("config.json").watch()).await?;
+//! assert_ne!(config.load().port, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What counts as read
+//!
+//! Only a regular file, only up to [`File::max_size`], and only as a whole: the file has to have
+//! rested for [`File::quiet`] and has to be the same file, of the same size and modification time,
+//! before and after the read. Otherwise it is read again. A file that does not come to rest is
+//! refused; so nothing that is half written is ever loaded, unless its writer pauses for longer
+//! than that. An empty file is what is left between truncating and writing, so it has to rest ten
+//! times as long.
+//!
+//! # What counts as changed
+//!
+//! The contents, nothing else. `touch`, a change of the permissions, or saving the same bytes again
+//! changes nothing.
+//!
+//! # What an error says
+//!
+//! Path, line, column, key, and what was expected; never a value, because a configuration file
+//! holds passwords and errors end in logs: see [`Error`].
+
+use std::fmt;
+use std::mem;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{BoxError, Reading, Source, Stamp, Trigger, Watch};
+
+mod error;
+mod format;
+mod read;
+mod seen;
+mod watch;
+
+pub use error::Error;
+
+use error::Kind;
+use format::Parse;
+use read::Limits;
+use seen::Seen;
+use watch::Watcher;
+
+/// A JSON file.
+///
+/// ```
+/// # #[derive(serde::Deserialize)] struct Config;
+/// let config = rekindle::file::json::<Config>("/etc/app/config.json").watch();
+/// ```
+#[cfg(feature = "json")]
+pub fn json<T>(path: impl AsRef<Path>) -> File<T>
+where
+    T: serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    File::new(path.as_ref(), format::json::parse)
+}
+
+/// A TOML file.
+///
+/// ```
+/// # #[derive(serde::Deserialize)] struct Config;
+/// let config = rekindle::file::toml::<Config>("/etc/app/config.toml").watch();
+/// ```
+#[cfg(feature = "toml")]
+pub fn toml<T>(path: impl AsRef<Path>) -> File<T>
+where
+    T: serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    File::new(path.as_ref(), format::toml::parse)
+}
+
+/// A YAML file that holds one document.
+///
+/// ```
+/// # #[derive(serde::Deserialize)] struct Config;
+/// let config = rekindle::file::yaml::<Config>("/etc/app/config.yaml").watch();
+/// ```
+#[cfg(feature = "yaml")]
+pub fn yaml<T>(path: impl AsRef<Path>) -> File<T>
+where
+    T: serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    File::new(path.as_ref(), format::yaml::parse)
+}
+
+/// A file of UTF-8 text: a template, a list, a token.
+///
+/// ```
+/// let greeting = rekindle::file::text("/etc/app/greeting.txt").watch();
+/// ```
+pub fn text(path: impl AsRef<Path>) -> File<String> {
+    File::new(path.as_ref(), format::text)
+}
+
+/// A file of any bytes: a certificate, an image, a database.
+///
+/// ```
+/// let certificate = rekindle::file::bytes("/etc/app/cert.der").max_size(64 * 1024);
+/// ```
+pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
+    File::new(path.as_ref(), format::bytes)
+}
+
+/// A file as a [`Source`]: made by [`json`], [`toml`], [`yaml`], [`text`] and [`bytes`].
+///
+/// A relative path is taken relative to the working directory of the moment in which the `File` is
+/// made.
+#[must_use = "a file does nothing until it is given to `Manager::source`"]
+pub struct File<T> {
+    /// As the app named it; what errors and log lines show.
+    path: PathBuf,
+    /// The same, absolute, so that a later `chdir` does not move it.
+    location: Arc<Path>,
+    parse: Parse<T>,
+    limits: Limits,
+    watched: bool,
+    trigger: Trigger,
+    poll: Option<Duration>,
+    seen: Arc<Seen>,
+}
+
+impl<T: Send + Sync + 'static> File<T> {
+    fn new(path: &Path, parse: Parse<T>) -> Self {
+        let location = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self {
+            path: path.to_owned(),
+            location: location.into(),
+            parse,
+            limits: Limits::default(),
+            watched: false,
+            trigger: "file".into(),
+            poll: Some(watch::SAFETY_POLL),
+            seen: Arc::default(),
+        }
+    }
+
+    /// Reports changes, with the trigger `file`.
+    ///
+    /// Saving in place, saving by rename, a symbolic link that is pointed elsewhere, a Kubernetes
+    /// `..data` swap, and removing the file and creating it again are all seen, each time: what is
+    /// watched is the directory of every link on the way to the file, and after each event the way
+    /// is looked up again. Events are hints. What counts is the contents: a change is reported when
+    /// the contents differ from those reported last, so a file that stays bad is reported once.
+    /// A slow [poll](Self::poll) finds what no event told.
+    ///
+    /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
+    /// warning is logged once, and the file is read once a second instead.
+    ///
+    /// Watching starts before the first read, so an edit during start-up is not missed.
+    pub fn watch(mut self) -> Self {
+        self.watched = true;
+        self
+    }
+
+    /// The largest size in bytes that is read. The default is 8 MiB; a larger file is refused.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.limits.max_size = bytes;
+        self
+    }
+
+    /// How long the file has to be left alone before it is read. The default is 50 ms.
+    ///
+    /// A change is reported when the events have ceased for that long; if they do not cease, after
+    /// ten times as long. An empty file has to rest ten times as long, too. A file that does not
+    /// come to rest for twenty times as long is refused as still being written. A modification time
+    /// in the future counts as long ago.
+    pub fn quiet(mut self, quiet: Duration) -> Self {
+        self.limits.quiet = quiet;
+        self
+    }
+
+    /// The name of the trigger with which changes are reported. The default is `file`.
+    pub fn trigger(mut self, trigger: impl Into<Trigger>) -> Self {
+        self.trigger = trigger.into();
+        self
+    }
+
+    /// How often a watched file is read even though no event came, for file systems that have none
+    /// (network mounts). The default is 30 s; `None` turns it off. Below 10 ms counts as 10 ms.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rekindle::file;
+    ///
+    /// let list = file::text("/mnt/nfs/list.txt").watch().poll(Duration::from_secs(5));
+    /// let local = file::text("/etc/app/list.txt").watch().poll(None);
+    /// ```
+    pub fn poll(mut self, every: impl Into<Option<Duration>>) -> Self {
+        self.poll = every
+            .into()
+            .map(|every| every.max(Duration::from_millis(10)));
+        self
+    }
+}
+
+impl<T: Send + Sync + 'static> Source for File<T> {
+    type Value = T;
+
+    async fn read(&self, committed: Option<Stamp>) -> Result<Reading<T>, BoxError> {
+        let read = read::stable(&self.location, self.limits).await;
+        self.seen.read(
+            read.as_ref()
+                .map(|read| read.stamp)
+                .map_err(mem::discriminant),
+        );
+        let refused = |kind| Error::new(&self.path, kind);
+        let contents = read.map_err(refused)?;
+        if committed == Some(contents.stamp) {
+            return Ok(Reading::Unchanged);
+        }
+        let (parse, bytes) = (self.parse, contents.bytes);
+        let value = blocking(move || parse(bytes))
+            .await
+            .map_err(Kind::Contents)
+            .map_err(refused)?;
+        Ok(Reading::Stamped(value, contents.stamp))
+    }
+
+    fn watch(&mut self) -> Result<Option<Watch>, BoxError> {
+        if !self.watched {
+            return Ok(None);
+        }
+        Ok(Some(Watch::new(Watcher::new(self))))
+    }
+}
+
+impl<T> fmt::Debug for File<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File")
+            .field("path", &self.path)
+            .field("watched", &self.watched)
+            .field("max_size", &self.limits.max_size)
+            .field("quiet", &self.limits.quiet)
+            .field("poll", &self.poll)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Does `work`, which blocks, where it blocks nobody. Panics where it panics.
+async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(payload) => panic::resume_unwind(payload),
+            // The runtime shuts down, and this future is about to be dropped with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

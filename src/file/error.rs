@@ -1,0 +1,150 @@
+//! Why a file was refused.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::format::Problem;
+use crate::error::Chain;
+
+/// Why a file could not be read, or was refused.
+///
+/// `Display` names the file, line and column, the key, and what was expected:
+///
+/// ```text
+/// config.json:3:15: printer.message: invalid type, expected a string
+/// ```
+///
+/// **No value is ever in it**, neither in `Display` nor in `Debug` nor in the causes. The messages
+/// of serde and of the parsers quote values and whole lines, so they are taken apart and only what
+/// is known to be the program's own text is kept. The message of an app's own `Deserialize`
+/// (`Error::custom`) is withheld, because it usually quotes the value; put what is wanted into the
+/// *expected* part of `invalid_value`, which is kept. Keys are shown, unless they have characters
+/// or a length that keys do not have; then they are shown as `?`.
+///
+/// From the error of a reload it is had with [`StepError::inner`](crate::StepError::inner):
+///
+/// ```
+/// use rekindle::{StepError, file};
+///
+/// fn line(error: &StepError) -> Option<usize> {
+///     error.inner()?.downcast_ref::<file::Error>()?.line()
+/// }
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    NotFound { location: PathBuf },
+    Dangling { target: PathBuf },
+    Denied,
+    Directory,
+    Special,
+    TooLarge { max_size: u64 },
+    Restless,
+    Io(io::Error),
+    Contents(Problem),
+}
+
+impl Error {
+    pub(super) fn new(path: &Path, kind: Kind) -> Self {
+        Self(Box::new(Inner {
+            path: path.to_owned(),
+            kind,
+        }))
+    }
+
+    /// The file, as the app named it.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The line in which the contents are wrong, from 1.
+    pub fn line(&self) -> Option<usize> {
+        self.problem()?.position.map(|position| position.line)
+    }
+
+    /// The column in which the contents are wrong, from 1, in characters (not bytes).
+    pub fn column(&self) -> Option<usize> {
+        self.problem()?.position.map(|position| position.column)
+    }
+
+    /// The key whose value was refused, from the root of the file: `printer.message`, `hosts[2]`.
+    /// `None` for errors of syntax and for those that concern the whole file.
+    pub fn key(&self) -> Option<&str> {
+        self.problem()?.key.as_deref()
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        match &self.0.kind {
+            Kind::Contents(problem) => Some(problem),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path().display())?;
+        match &self.0.kind {
+            Kind::NotFound { location } => write!(
+                f,
+                ": not found; there is no {}: create it, or name another file",
+                location.display()
+            ),
+            Kind::Dangling { target } => write!(
+                f,
+                ": a symbolic link to {}, which does not exist",
+                target.display()
+            ),
+            Kind::Denied => f.write_str(
+                ": permission denied; the user of this process must be allowed to read the file \
+                 and to search the directories above it",
+            ),
+            Kind::Directory => f.write_str(": a directory; name the file inside it"),
+            Kind::Special => {
+                f.write_str(": not a regular file (a pipe, socket or device cannot be reloaded)")
+            }
+            Kind::TooLarge { max_size } => write!(
+                f,
+                ": larger than {max_size} bytes; allow more with `max_size` if that is intended"
+            ),
+            Kind::Restless => f.write_str(
+                ": still being written; reload when it is complete, and better write a new file \
+                 and rename it over this one",
+            ),
+            Kind::Io(_) => f.write_str(": cannot be read"),
+            Kind::Contents(problem) => {
+                if let Some(position) = problem.position {
+                    write!(f, ":{}:{}", position.line, position.column)?;
+                }
+                if let Some(key) = &problem.key {
+                    write!(f, ": {key}")?;
+                }
+                write!(f, ": {}", problem.message)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Chain(self), f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.kind {
+            // The operating system knows no values.
+            Kind::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}

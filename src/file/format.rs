@@ -1,0 +1,48 @@
+//! From bytes to values, and from what the parsers say to what may be told.
+
+mod position;
+
+#[cfg(feature = "json")]
+pub(super) mod json;
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+mod sanitize;
+#[cfg(feature = "toml")]
+pub(super) mod toml;
+#[cfg(feature = "yaml")]
+pub(super) mod yaml;
+
+pub(super) use position::Position;
+
+/// How the contents of a file become a value.
+pub(super) type Parse<T> = fn(Vec<u8>) -> Result<T, Problem>;
+
+/// What is wrong with the contents of a file. Nothing in it is a value of the user's.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) position: Option<Position>,
+    pub(super) key: Option<String>,
+    pub(super) message: String,
+}
+
+pub(super) fn bytes(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
+    Ok(bytes)
+}
+
+pub(super) fn text(bytes: Vec<u8>) -> Result<String, Problem> {
+    String::from_utf8(bytes).map_err(|error| not_utf8(error.as_bytes(), error.utf8_error()))
+}
+
+/// The text of a file in one of the formats, without the byte order mark that some editors write.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn document(bytes: &[u8]) -> Result<&str, Problem> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error))
+}
+
+fn not_utf8(bytes: &[u8], error: std::str::Utf8Error) -> Problem {
+    Problem {
+        position: Some(Position::at(bytes, error.valid_up_to())),
+        key: None,
+        message: "not valid UTF-8; save the file in that encoding".to_owned(),
+    }
+}
