@@ -235,10 +235,8 @@ impl<T: Send + Sync + 'static> Source for File<T> {
             return Ok(Reading::Unchanged);
         }
         let (parse, bytes) = (self.parse, contents.bytes);
-        let value = blocking(move || parse(bytes))
-            .await
-            .map_err(Kind::Contents)
-            .map_err(refused)?;
+        let parsed = blocking(move || format::parse(parse, bytes)).await;
+        let value = parsed.map_err(Kind::Contents).map_err(refused)?;
         Ok(Reading::Stamped(value, contents.stamp))
     }
 

@@ -49,7 +49,10 @@ async fn the_committed_contents_are_unchanged_whatever_the_modification_time() {
     let source = file::text(&path);
     let (_, stamp) = stamped(&source).await;
     set_age(&path, Duration::from_secs(30));
-    assert!(matches!(source.read(Some(stamp)).await.unwrap(), Reading::Unchanged));
+    assert!(matches!(
+        source.read(Some(stamp)).await.unwrap(),
+        Reading::Unchanged
+    ));
 
     fs::write(&path, "two").unwrap();
     let reading = source.read(Some(stamp)).await.unwrap();
@@ -70,7 +73,8 @@ async fn a_file_written_just_now_is_read_when_it_has_rested() {
 async fn a_modification_time_in_the_future_counts_as_long_ago() {
     let (_dir, path) = rested("one");
     let file = fs::File::options().write(true).open(&path).unwrap();
-    file.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(3600))
+        .unwrap();
     // With such a quiet time it would not be done before the test runner gives up.
     let source = file::text(&path).quiet(Duration::from_secs(3600));
     assert_eq!(stamped(&source).await.0, "one");
@@ -129,7 +133,10 @@ async fn an_empty_file_is_read_when_it_has_rested_long() {
 async fn a_file_above_the_limit_is_refused_and_one_at_the_limit_is_read() {
     let (_dir, path) = rested("12345");
     let error = refusal(file::text(&path).max_size(4)).await;
-    assert!(error.contains("larger than 4 bytes") && error.contains("max_size"), "{error}");
+    assert!(
+        error.contains("larger than 4 bytes") && error.contains("max_size"),
+        "{error}"
+    );
     assert_eq!(stamped(&file::text(&path).max_size(5)).await.0, "12345");
 
     let (_dir, path) = rested(vec![b' '; 8 * 1024 * 1024 + 1]);
@@ -156,7 +163,13 @@ async fn a_pipe_is_refused_and_blocks_nobody() {
     let (dir, _path) = rested("");
     let pipe = dir.path().join("pipe");
     let link = dir.path().join("link");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     std::os::unix::fs::symlink(&pipe, &link).unwrap();
     for path in [pipe, link] {
         let error = refusal(file::text(path)).await;
@@ -169,7 +182,10 @@ async fn a_missing_file_is_refused_with_the_place_where_it_was_looked_for() {
     let missing = "no-such-dir-here/app.conf";
     let error = refusal(file::text(missing)).await;
     let place = std::env::current_dir().unwrap().join(missing);
-    assert!(error.starts_with("no-such-dir-here/app.conf: not found"), "{error}");
+    assert!(
+        error.starts_with("no-such-dir-here/app.conf: not found"),
+        "{error}"
+    );
     assert!(error.contains(&place.display().to_string()), "{error}");
 }
 
@@ -192,7 +208,10 @@ async fn links_are_followed() {
     let (dir, path) = rested("text");
     symlink(&path, dir.path().join("..data")).unwrap();
     symlink("..data", dir.path().join("link")).unwrap();
-    assert_eq!(stamped(&file::text(dir.path().join("link"))).await.0, "text");
+    assert_eq!(
+        stamped(&file::text(dir.path().join("link"))).await.0,
+        "text"
+    );
 }
 
 #[tokio::test]

@@ -24,6 +24,17 @@ pub(super) struct Problem {
     pub(super) message: String,
 }
 
+/// Parses, and says so if what was refused is an empty file.
+pub(super) fn parse<T>(parse: Parse<T>, bytes: Vec<u8>) -> Result<T, Problem> {
+    let empty = bytes.trim_ascii().is_empty();
+    parse(bytes).map_err(|mut problem| {
+        if empty {
+            problem.message.push_str(" (the file is empty)");
+        }
+        problem
+    })
+}
+
 pub(super) fn bytes(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }

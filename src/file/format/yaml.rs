@@ -4,6 +4,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{Position, Problem, document, sanitize};
 
+mod seek;
+
 #[allow(clippy::needless_pass_by_value, reason = "the type is that of `Parse`")]
 pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: Vec<u8>) -> Result<T, Problem> {
     let text = document(&bytes)?;
@@ -17,11 +19,19 @@ pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: Vec<u8>) -> Result<T, P
                 key: None,
                 message: without_positions(&syntax.to_string()),
             },
-            Ok(_) => Problem {
-                position: position(error.inner()),
-                key: sanitize::key(error.path()),
-                message: sanitize::message(&without_context(&error)),
-            },
+            Ok(_) => {
+                let message = sanitize::message(&without_context(&error));
+                // A name that is unknown is wrong itself, not its value.
+                let place = match message.starts_with("unknown field") {
+                    true => None,
+                    false => seek::seek(text, error.path()),
+                };
+                Problem {
+                    position: place.or_else(|| position(error.inner())),
+                    key: sanitize::key(error.path()),
+                    message,
+                }
+            }
         }
     })
 }
