@@ -2,7 +2,7 @@
 //!
 //! | | reads | feature |
 //! |---|---|---|
-//! | [`json`], [`toml`], [`yaml`] | a value of any type that serde can deserialize | of the same name |
+//! | [`json`], [`toml`](fn@toml), [`yaml`] | a value of any type that serde can deserialize | of the same name |
 //! | [`text`] | a `String` | `file` |
 //! | [`bytes`] | a `Vec<u8>` | `file` |
 //!
@@ -127,7 +127,8 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
     File::new(path.as_ref(), format::bytes)
 }
 
-/// A file as a [`Source`]: made by [`json`], [`toml`], [`yaml`], [`text`] and [`bytes`].
+/// A file as a [`Source`]: made by [`json`], [`toml`](fn@toml), [`yaml`], [`text`] and
+/// [`bytes`].
 ///
 /// A relative path is taken relative to the working directory of the moment in which the `File` is
 /// made.
@@ -167,7 +168,8 @@ impl<T: Send + Sync + 'static> File<T> {
     /// watched is the directory of every link on the way to the file, and after each event the way
     /// is looked up again. Events are hints. What counts is the contents: a change is reported when
     /// the contents differ from those reported last, so a file that stays bad is reported once.
-    /// A slow [poll](Self::poll) finds what no event told.
+    /// A slow [poll](Self::poll) finds what no event told: a directory further up that was swapped
+    /// for another, a write on the other side of a network mount.
     ///
     /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
     /// warning is logged once, and the file is read once a second instead.

@@ -177,6 +177,20 @@ async fn a_pipe_is_refused_and_blocks_nobody() {
     }
 }
 
+/// The superuser may read everything, so there is nothing to see for it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_may_not_be_read_says_what_is_needed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (_dir, path) = rested("text");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(&path).is_err() {
+        let error = refusal(file::text(path)).await;
+        assert!(error.contains("permission denied"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_missing_file_is_refused_with_the_place_where_it_was_looked_for() {
     let missing = "no-such-dir-here/app.conf";

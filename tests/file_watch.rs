@@ -63,8 +63,7 @@ impl Watched {
             .source
             .read(None)
             .await
-            .err()
-            .expect("it is refused")
+            .expect_err("it is refused")
             .to_string();
         assert!(error.contains(why), "{error}");
     }
@@ -444,6 +443,46 @@ async fn the_trigger_has_the_name_that_was_asked_for() {
     fs::write(&path, "new").unwrap();
     let trigger = timeout(DEADLINE, watch.notify()).await.unwrap().unwrap();
     assert_eq!(trigger.as_str(), "certificates");
+}
+
+/// The kernel limits how much may be watched. In a user namespace of its own the limit can be lowered
+/// without being in anybody's way; where none can be had, there is nothing to test.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_kernel_that_refuses_to_watch_is_said_once_and_polled() {
+    const NAME: &str = "a_kernel_that_refuses_to_watch_is_said_once_and_polled";
+    if std::env::var_os("REFUSED").is_none() {
+        let namespace = Command::new("unshare").args(["-Ur", "true"]).status();
+        if !namespace.is_ok_and(|status| status.success()) {
+            return;
+        }
+        for limit in ["max_inotify_instances", "max_inotify_watches"] {
+            let script = format!("echo 0 > /proc/sys/user/{limit} && exec \"$0\" --exact {NAME}");
+            let test = std::env::current_exe().unwrap();
+            let mut shell = Command::new("unshare");
+            shell
+                .args(["-Ur", "sh", "-c", &script])
+                .arg(test)
+                .env("REFUSED", limit);
+            assert!(shell.status().unwrap().success(), "{limit}");
+        }
+        return;
+    }
+    let (dir, path) = directory();
+    let log = dir.path().join("log");
+    let writer = fs::File::create(&log).unwrap();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(writer)
+        .init();
+    let mut watched = Watched::new(&path).await;
+    for contents in ["one", "two", "three"] {
+        replace(&path, contents);
+        watched.reports(contents).await;
+    }
+    let log = fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    assert!(log.contains("cannot be watched and is polled"), "{log}");
 }
 
 /// Threads, open files and watches are where they were.

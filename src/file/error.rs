@@ -39,7 +39,6 @@ struct Inner {
     kind: Kind,
 }
 
-#[derive(Debug)]
 pub(super) enum Kind {
     NotFound { location: PathBuf },
     Dangling { target: PathBuf },

@@ -17,7 +17,6 @@ pub(super) use position::Position;
 pub(super) type Parse<T> = fn(Vec<u8>) -> Result<T, Problem>;
 
 /// What is wrong with the contents of a file. Nothing in it is a value of the user's.
-#[derive(Debug)]
 pub(super) struct Problem {
     pub(super) position: Option<Position>,
     pub(super) key: Option<String>,

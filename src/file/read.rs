@@ -125,7 +125,8 @@ fn check(metadata: &Metadata, limits: Limits) -> Result<(), Kind> {
     Ok(())
 }
 
-/// How long the file still has to rest, if it has not rested enough.
+/// When to look again, if the file has not rested enough. After the quiet time at the latest: an
+/// empty file may have contents by then.
 fn unrest(metadata: &Metadata, limits: Limits) -> Option<Duration> {
     let needed = if metadata.len() == 0 {
         limits.ceiling()
@@ -136,7 +137,8 @@ fn unrest(metadata: &Metadata, limits: Limits) -> Option<Duration> {
     let age = SystemTime::now()
         .duration_since(metadata.modified().ok()?)
         .ok()?;
-    needed.checked_sub(age).filter(|rest| !rest.is_zero())
+    let rest = needed.checked_sub(age).filter(|rest| !rest.is_zero())?;
+    Some(rest.min(limits.quiet))
 }
 
 fn refusal(path: &Path, error: io::Error) -> Kind {
