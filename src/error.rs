@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::panic::{catch, drop_quietly};
 use crate::{Outcome, Report};
 
 /// Any error: what the app's own functions return.
@@ -131,7 +132,8 @@ impl fmt::Display for Error {
                 "a reload cannot wait for another one; use `trigger` to ask for one without waiting",
             ),
             Kind::Reload(report) => {
-                write!(f, "the reload was {}", report.outcome())?;
+                let what = if report.is_check() { "check" } else { "reload" };
+                write!(f, "the {what} was {}", report.outcome())?;
                 match report.failure() {
                     Some(step) => write!(f, ": `{}` failed", step.name()),
                     None => Ok(()),
@@ -177,16 +179,38 @@ pub struct StepError(Failure);
 
 #[derive(Clone)]
 enum Failure {
-    Error(Arc<dyn StdError + Send + Sync>),
+    Error(Arc<Returned>),
     Panicked(Option<&'static str>),
     TimedOut(Duration),
     Blocked(Duration),
     Busy,
 }
 
+/// What the app's own function returned, and its texts: these are asked for once, here, because a
+/// `Display` of the app's may panic, and whoever writes a report or a log line must not.
+struct Returned {
+    /// `Some` until it is dropped, which runs code of the app's, too.
+    error: Option<BoxError>,
+    /// Its own, and those of its causes.
+    texts: Vec<String>,
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        drop_quietly("an error", self.error.take());
+    }
+}
+
 impl StepError {
     pub(crate) fn error(error: BoxError) -> Self {
-        Self(Failure::Error(error.into()))
+        let texts = catch(|| {
+            let first: &(dyn StdError + 'static) = &*error;
+            let chain = std::iter::successors(Some(first), |&error| error.source());
+            chain.map(ToString::to_string).collect()
+        });
+        let texts = texts.unwrap_or_else(|_| vec!["an error whose text cannot be had".to_owned()]);
+        let error = Some(error);
+        Self(Failure::Error(Arc::new(Returned { error, texts })))
     }
 
     /// From what `catch_unwind` caught.
@@ -214,7 +238,7 @@ impl StepError {
     /// The error that the app's own function returned.
     pub fn inner(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         match &self.0 {
-            Failure::Error(error) => Some(&**error),
+            Failure::Error(returned) => returned.error.as_deref(),
             _ => None,
         }
     }
@@ -229,16 +253,30 @@ impl StepError {
         matches!(self.0, Failure::TimedOut(_) | Failure::Blocked(_))
     }
 
+    /// The texts of its causes, outermost first.
+    pub fn causes(&self) -> impl Iterator<Item = &str> {
+        let texts = match &self.0 {
+            Failure::Error(returned) => &returned.texts[1..],
+            _ => &[],
+        };
+        texts.iter().map(String::as_str)
+    }
+
     /// The error and all its causes in one line, separated by `: `.
-    pub fn chain(&self) -> impl fmt::Display + '_ {
-        Chain(self)
+    pub fn chain(&self) -> String {
+        let mut chain = self.to_string();
+        for cause in self.causes() {
+            chain.push_str(": ");
+            chain.push_str(cause);
+        }
+        chain
     }
 }
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Failure::Error(error) => fmt::Display::fmt(error, f),
+            Failure::Error(returned) => f.write_str(&returned.texts[0]),
             Failure::Panicked(Some(literal)) => write!(f, "panicked: {literal}"),
             Failure::Panicked(None) => {
                 f.write_str("panicked; the panic hook has the message, which may hold values")
@@ -259,7 +297,7 @@ impl fmt::Display for StepError {
 
 impl fmt::Debug for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Chain(self), f)
+        f.write_str(&self.chain())
     }
 }
 

@@ -111,6 +111,26 @@ async fn invariant_2_an_error_changes_nothing() {
 }
 
 #[tokio::test]
+async fn invariant_2_an_error_that_panics_when_it_is_shown_and_when_it_is_dropped_changes_nothing()
+{
+    #[derive(Debug)]
+    struct Nasty;
+    impl std::fmt::Display for Nasty {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("shown")
+        }
+    }
+    impl std::error::Error for Nasty {}
+    impl Drop for Nasty {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let check = |error: &StepError| assert!(error.inner().unwrap().is::<Nasty>());
+    refused(|| Err(Box::new(Nasty)), check).await;
+}
+
+#[tokio::test]
 async fn invariant_2_a_panic_changes_nothing() {
     refused(|| panic!("ouch"), |error| assert!(error.is_panic())).await;
 }

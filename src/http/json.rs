@@ -1,7 +1,5 @@
 //! Reports and the status as JSON.
 
-use std::error::Error as _;
-use std::iter;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
@@ -45,8 +43,7 @@ fn step(step: &Step) -> Value {
 }
 
 fn step_error(error: &StepError) -> Value {
-    let causes = iter::successors(error.source(), |&cause| cause.source());
-    let causes: Vec<_> = causes.map(|cause| cause.to_string()).collect();
+    let causes: Vec<_> = error.causes().collect();
     json!({ "message": error.to_string(), "causes": causes })
 }
 
