@@ -542,7 +542,9 @@ fn without_keys(error: &file::Error) -> String {
 
 /// The contents with the secret at one of many places.
 fn documents(secret: &str) -> Vec<(Maker<Config>, String)> {
-    let quoted = serde_json::to_string(secret).unwrap();
+    let (quoted, whole) = (serde_json::to_string(secret).unwrap(), secret);
+    // Without quotes a new line could make a key of it, and keys are told.
+    let secret = secret.replace('\n', " ");
     let keys = [
         "port", "mode", "addr", "either", "custom", "letter", "pair", "printer", "ports", "users",
         "login",
@@ -557,7 +559,7 @@ fn documents(secret: &str) -> Vec<(Maker<Config>, String)> {
         documents.push((file::toml, format!("{key} = {quoted}")));
         documents.push((file::toml, format!("{key} = {secret}")));
         documents.push((file::toml, format!("{key} = '{secret}'")));
-        documents.push((file::toml, format!("{key} = '''{secret}'''")));
+        documents.push((file::toml, format!("{key} = '''{whole}'''")));
         documents.push((file::toml, format!("{key} = [{quoted}]")));
         documents.push((file::toml, format!("{key} = [\"{secret}")));
         documents.push((file::yaml, format!("{key}: {quoted}")));
