@@ -1,4 +1,100 @@
-//! Swap the parts of a running service without stopping it.
+//! Replace the parts of a running service without stopping it.
+//!
+//! A service outlives its configuration: log levels, certificates, pools, limits and routes change
+//! while it runs. Restarting for that drops requests; swapping parts by hand leaves it half old and
+//! half new when the third of five parts fails. rekindle makes a reload a *transaction* over named
+//! parts: all of the new ones are built beside the old ones, then all become current at once, or
+//! nothing has happened.
+//!
+//! ```
+//! use rekindle::{BoxError, Manager, Triggers};
+//!
+//! # #[derive(Clone, PartialEq)] struct Printer { message: String }
+//! # struct Config { printer: Printer, limit: u32 }
+//! # async fn load() -> Result<Config, BoxError> {
+//! #     Ok(Config { printer: Printer { message: "hello".into() }, limit: 3 })
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let mut reload = Manager::new();
+//! // Components are functions of their inputs. Here they are built for the first time.
+//! let config = reload.source("config", load).await?; // or file::json(path).watch()
+//! let banner = reload
+//!     .derive("banner", config.select(|c| &c.printer), async |printer| {
+//!         Ok(format!("*** {} ***", printer.message))
+//!     })
+//!     .await?;
+//! reload.add(100, "audit", async |t: Triggers| println!("reloaded because of {t}"));
+//!
+//! let handle = reload.handle();
+//! reload
+//!     .run(async move |_stop| {
+//!         // The app. It reads what is current ...
+//!         assert_eq!(*banner.load(), "*** hello ***");
+//!         // ... and reloads happen: by a signal, a file, HTTP, or because it asks for one.
+//!         let report = handle.reload("the example").await?;
+//!         assert_eq!(report.generation(), 2);
+//!         Ok(())
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
+//! # A tour
+//!
+//! * A [`Manager`] owns the parts and is the scope in which the app runs.
+//! * A *component* is a named value that a function builds: read from outside by a [`Source`]
+//!   (a [file](mod@file), a closure), or derived from other components, from a
+//!   [part](Live::select) of one, or from [several](Inputs).
+//! * [`Live`] is its handle: `load()` reads the current value in some nanoseconds and never waits
+//!   for code of the app's. [`Guard`], [`Lease`], [`Snapshot`] and [`Reader`] are the ways of
+//!   holding on to it.
+//! * An *effect* ([`Manager::apply`]) pushes a value into something that is not ours; a
+//!   [`Reloader`] runs in every reload, in priority groups.
+//! * A [`Notifier`] says when to reload: a [signal](notify::signal), a [file](mod@file), the
+//!   [clock](notify::interval), a channel, a closure.
+//! * A [`Handle`] asks for reloads and dry runs, and tells the [`Status`]; each ends in a
+//!   [`Report`]. [`http::Admin`](crate::http) offers the same over HTTP.
+//! * A [`run::Group`] runs the tasks of the app, which live and end together.
+//!
+//! # One reload
+//!
+//! 1. *Prepare.* Sources are read; what depends on those that changed is built, concurrently, each
+//!    under its deadline. Any error, panic or deadline refuses the reload, and nothing has happened.
+//! 2. *Commit.* One publication makes the new generation current, for all readers at once.
+//! 3. *Apply.* Effects that are due, then reloaders by ascending priority. What fails here is
+//!    reported as *partial*, and tried again by the next reload.
+//! 4. *Retire.* Old values are dropped when their last holder lets go, dependants first.
+//!
+//! A trigger that arrives meanwhile leads to exactly one more reload, whatever their number. Whoever
+//! asked is told the outcome of a reload that began after the question.
+//!
+//! # What it costs
+//!
+//! * Two versions are in memory while a reload is prepared, and for as long as somebody holds the
+//!   old one.
+//! * A `load()` takes two to three times as long as one of arc-swap's; a [`Reader`] about as long as
+//!   a raw pointer. `cargo bench` in the repository prints the table.
+//! * The core is nine crates without a proc macro; the features carry the rest.
+//!
+//! # What it does not do
+//!
+//! * It does not stop code that blocks its thread: that is given up, named, and left.
+//! * It does not move a current value out; for an exclusive resource keep an `Arc<Mutex<_>>` inside
+//!   the component.
+//! * It does not replace the process. For a new binary, use a socket that is handed over (systemd).
+//! * Signals are heard on Unix only.
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `signal` (default) | [`notify::signal`], [`run::signals`](crate::run) |
+//! | `file` | [`file::text`](crate::file), [`file::bytes`](crate::file), and watching them |
+//! | `json`, `toml`, `yaml` | configuration files of that format |
+//! | `http` | [`http::Admin`](crate::http) |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod component;
 mod crew;

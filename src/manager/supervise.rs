@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinError;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::queue::{Batch, Wanted};
 use super::task::Task;
@@ -78,20 +78,40 @@ struct Supervisor<'a> {
 
 impl Supervisor<'_> {
     async fn watch(mut self, mut task: Task<Outcome>) -> Outcome {
+        let outcome = self.outcome(&mut task).await;
+        if !matches!(
+            outcome,
+            Outcome::Applied | Outcome::Unchanged | Outcome::Valid
+        ) {
+            task.abort();
+            self.let_go(task).await;
+        }
+        outcome
+    }
+
+    async fn outcome(&mut self, task: &mut Task<Outcome>) -> Outcome {
         loop {
             let events = race(self.stop(), sleep_until(self.next_look()));
-            let outcome = match race(&mut task, events).await {
-                Either::First(Ok(outcome)) => return outcome,
+            let outcome = match race(&mut *task, events).await {
+                Either::First(Ok(outcome)) => Some(outcome),
                 Either::First(Err(error)) => Some(self.broken(&error)),
                 Either::Second(Either::First(())) => self.stopped(),
                 Either::Second(Either::Second(())) => self.look(),
             };
             if let Some(outcome) = outcome {
-                task.abort();
-                // A step that blocks its thread lets nothing go; the ledger says that it still runs.
-                let _ = timeout(LETTING_GO, &mut task).await;
                 return outcome;
             }
+        }
+    }
+
+    /// What did not end well may have left steps behind that were told to end and have not yet,
+    /// and the next reload must not meet them. One that blocks its thread does not end; the ledger
+    /// says that it still runs.
+    async fn let_go(&self, task: Task<Outcome>) {
+        let give_up = Instant::now() + LETTING_GO;
+        drop(task);
+        while !self.running().is_empty() && Instant::now() < give_up {
+            sleep(Duration::from_millis(1)).await;
         }
     }
 
