@@ -53,12 +53,16 @@ impl Publication {
 
     /// The current generation, counted in this thread's shard.
     pub(crate) fn load(&self) -> Arc<Generation> {
-        let mut cached = lock(&self.shards[thread_number() & (self.shards.len() - 1)].0);
-        if let Some(generation) = &*cached
-            && generation.version == self.version()
-        {
-            return Arc::clone(generation);
+        let cached = lock(&self.shards[thread_number() & (self.shards.len() - 1)].0);
+        match &*cached {
+            Some(generation) if generation.version == self.version() => Arc::clone(generation),
+            _ => self.refresh(cached),
         }
+    }
+
+    /// The current generation, put into the shard whose lock is given.
+    #[cold]
+    fn refresh(&self, mut cached: MutexGuard<'_, Option<Arc<Generation>>>) -> Arc<Generation> {
         let fresh = Arc::new(self.current());
         let stale = cached.replace(Arc::clone(&fresh));
         drop(cached);
@@ -67,6 +71,7 @@ impl Publication {
     }
 
     /// The version of the current generation.
+    #[inline]
     pub(super) fn version(&self) -> u64 {
         // Acquire pairs with the Release in `publish`.
         self.version.load(Ordering::Acquire)
