@@ -12,6 +12,8 @@ const CHUNK: usize = 64;
 /// One consistent set of values. Cloning copies one pointer.
 #[derive(Clone)]
 pub(crate) struct Generation {
+    /// The manager that the values belong to.
+    pub(super) manager: u64,
     /// What users see: rises by one with each reload that changed something.
     pub(crate) number: u64,
     /// Rises with each publication, those of the start-up included.
@@ -21,8 +23,9 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// The first generation, without components.
-    pub(super) fn first() -> Self {
+    pub(super) fn first(manager: u64) -> Self {
         Self {
+            manager,
             number: 1,
             version: 1,
             chunks: Arc::new([]),
@@ -49,6 +52,7 @@ impl Generation {
         let last: Arc<[AnySlot]> = last.iter().cloned().chain([slot]).collect();
         let chunks = self.chunks[..full].iter().cloned().chain([last]).collect();
         Self {
+            manager: self.manager,
             number: self.number,
             version: self.version + 1,
             chunks,

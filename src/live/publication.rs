@@ -25,6 +25,8 @@ use super::generation::{Draft, Generation};
 use super::slot::AnySlot;
 
 pub(crate) struct Publication {
+    /// The manager that publishes here.
+    pub(super) manager: u64,
     version: AtomicU64,
     master: Mutex<Generation>,
     /// A power of two.
@@ -39,11 +41,12 @@ pub(crate) struct Publication {
 struct Shard(Mutex<Option<Arc<Generation>>>);
 
 impl Publication {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(manager: u64) -> Arc<Self> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = (4 * cores).next_power_of_two().clamp(8, 256);
-        let first = Generation::first();
+        let first = Generation::first(manager);
         Arc::new(Self {
+            manager,
             version: AtomicU64::new(first.version),
             changes: watch::Sender::new(first.version),
             master: Mutex::new(first),

@@ -26,14 +26,12 @@ use super::slot::Slot;
 #[derive(Clone)]
 pub struct Snapshot {
     generation: Arc<Generation>,
-    publication: Arc<Publication>,
 }
 
 impl Snapshot {
-    pub(crate) fn of(publication: &Arc<Publication>) -> Self {
+    pub(crate) fn of(publication: &Publication) -> Self {
         Self {
             generation: publication.load(),
-            publication: Arc::clone(publication),
         }
     }
 
@@ -51,7 +49,7 @@ impl Snapshot {
     #[track_caller]
     pub fn get<T: Send + Sync + 'static>(&self, live: &Live<T>) -> &T {
         assert!(
-            Arc::ptr_eq(&self.publication, &live.publication),
+            self.generation.manager == live.publication.manager,
             "component `{}` belongs to another manager than this snapshot",
             live.name,
         );

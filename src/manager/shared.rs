@@ -27,9 +27,10 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new() -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            publication: Publication::new(),
+            id,
+            publication: Publication::new(id),
             queue: Queue::new(),
             stop: CancellationToken::new(),
             history: Mutex::default(),
