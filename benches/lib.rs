@@ -1,1 +1,1 @@
-//! Nothing to import: this package only carries the benchmarks.
+//! Nothing to import: this package only carries the benchmarks. See `reads/main.rs`.

@@ -1,0 +1,57 @@
+//! What a read costs, beside what else there is: `cargo bench` (half a minute), or
+//! `cargo bench -- --quick` (three seconds).
+//!
+//! # What is measured
+//!
+//! One read is to obtain the value, to use it and to let it go: for a guard, `*live.load()` and its
+//! drop. One or two threads do nothing else, while
+//!
+//! * nobody writes,
+//! * a writer replaces the value every millisecond, or
+//! * a writer never rests. For rekindle that is a real manager whose source is read by one
+//!   `handle.reload()` after the other; for the others it is a bare store, which is a much shorter
+//!   thing: how many there were per second stands beside the times.
+//!
+//! # How to read it
+//!
+//! A figure is nanoseconds of CPU time per read and thread, in a loop that does nothing else. What
+//! the processor overlaps counts once; time asleep, on a lock or for want of a core, does not count.
+//! All contenders take turns in short rounds. Of these, the third counts in which the readers were
+//! running for most of the time (two threads that never run at once cannot disturb each other); a
+//! figure is its median. With two threads and a restless writer, three threads share the cores.
+//!
+//! The ratios under the table are the promises that rekindle makes. They are told, not enforced: on
+//! a machine that does other things too, look twice.
+
+mod contenders;
+mod measure;
+mod table;
+
+use std::env;
+use std::io;
+use std::time::Duration;
+
+use measure::{Pace, measure};
+use table::Table;
+
+fn main() -> io::Result<()> {
+    // Without `--bench` this is a test run (`cargo test --benches`), which asks only whether it works.
+    let has = |flag| env::args().any(|argument| argument == flag);
+    let (rounds, length) = match has("--quick") || !has("--bench") {
+        true => (6, Duration::from_millis(4)),
+        false => (36, Duration::from_millis(10)),
+    };
+    let mut table = Table::default();
+    for pace in [Pace::Still, Pace::Relaxed, Pace::Restless] {
+        for _ in 0..rounds {
+            // One and two threads take turns too, for they are compared.
+            for threads in [1, 2] {
+                for (name, contender) in contenders::ALL {
+                    let round = measure(&*contender(), threads, pace, length);
+                    table.add(name, threads, pace, round);
+                }
+            }
+        }
+    }
+    table.print(&mut io::stdout().lock())
+}
