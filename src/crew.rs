@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 
 pub(crate) use gate::Gate;
 pub(crate) use job::{BoxFuture, Job};
-pub(crate) use ledger::{Entry, Kind, Ledger};
+pub(crate) use ledger::{CENTURY, Entry, Kind, Ledger};
 
 use crate::{StepError, inside};
 

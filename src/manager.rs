@@ -25,7 +25,7 @@ pub use handle::{Handle, Reports};
 pub use status::{NotifierStatus, Status};
 
 use crate::component::Graph;
-use crate::crew::{Entry, Kind, Ledger};
+use crate::crew::{CENTURY, Entry, Kind, Ledger};
 use crate::live::{Publication, Reaper, Remains};
 use crate::notify::DynNotifier;
 use crate::{Apply, BoxError, Built, Component, Done, Error, Inputs, Notifier, Reloader, Source};
@@ -134,8 +134,8 @@ impl Manager {
     ///
     /// A reload that can still be called off is, at once.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self.ledger.set_grace(grace);
+        self.grace = grace.min(CENTURY);
+        self.ledger.set_grace(self.grace);
         self
     }
 

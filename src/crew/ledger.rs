@@ -152,9 +152,10 @@ impl Entry {
     }
 }
 
-/// At most a hundred years, which every clock can hold.
+/// Longer than anybody waits, and short enough to be added to the time of every clock.
+pub(crate) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 fn nanos(duration: Duration) -> u64 {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     u64::try_from(duration.min(CENTURY).as_nanos()).expect("a century has less than 2^64 ns")
 }
 

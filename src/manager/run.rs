@@ -13,6 +13,7 @@ use super::Manager;
 use super::serve::{Served, serve};
 use super::task::Task;
 use super::transaction::Core;
+use crate::crew::CENTURY;
 use crate::error::Chain;
 use crate::live::run_reaper;
 use crate::panic::{catch, drop_quietly};
@@ -43,7 +44,7 @@ where
         .chain(effects)
         .chain(hooks)
         .min()
-        .unwrap_or(Duration::MAX);
+        .unwrap_or(CENTURY);
 
     let end_reaping = CancellationToken::new();
     let reaping = Task(tokio::spawn(run_reaper(remains, end_reaping.clone())));
