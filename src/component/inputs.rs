@@ -18,7 +18,8 @@ mod sealed {
     message = "`{Self}` cannot be the input of a component",
     label = "not a handle",
     note = "an input is a handle such as `source(..).await?` gives, a part of one (`config.select(|c| &c.part)`), or a tuple of up to eight of them",
-    note = "is there an `.await?` missing where the component was made?"
+    note = "is there an `.await?` missing where the component was made?",
+    note = "what no reload replaces is not an input: move it into the closure, `async move |..| ..`"
 )]
 pub trait Inputs: sealed::Sealed {
     /// What the build gets.
@@ -32,7 +33,7 @@ pub trait Inputs: sealed::Sealed {
     type Bound: Bound<Values = Self::Values>;
 
     #[doc(hidden)]
-    fn bind(self) -> Self::Bound;
+    fn bind(&self) -> Self::Bound;
 }
 
 /// Inputs that a component holds on to.
@@ -113,8 +114,8 @@ impl<T: Send + Sync + 'static> Inputs for Live<T> {
     type Values = Lease<T>;
     type Bound = Self;
 
-    fn bind(self) -> Self {
-        self
+    fn bind(&self) -> Self {
+        self.clone()
     }
 }
 
@@ -128,19 +129,19 @@ where
     type Values = U;
     type Bound = Self;
 
-    fn bind(self) -> Self {
-        self
+    fn bind(&self) -> Self {
+        self.clone()
     }
 }
 
 impl<I: sealed::Sealed> sealed::Sealed for &I {}
 
-impl<I: Inputs + Clone> Inputs for &I {
+impl<I: Inputs> Inputs for &I {
     type Values = I::Values;
     type Bound = I::Bound;
 
-    fn bind(self) -> I::Bound {
-        self.clone().bind()
+    fn bind(&self) -> I::Bound {
+        (**self).bind()
     }
 }
 
@@ -152,7 +153,7 @@ macro_rules! tuple {
             type Values = ($($input::Values,)+);
             type Bound = ($($input::Bound,)+);
 
-            fn bind(self) -> Self::Bound {
+            fn bind(&self) -> Self::Bound {
                 ($(self.$i.bind(),)+)
             }
         }
