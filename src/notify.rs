@@ -52,7 +52,7 @@ pub use signal::{Signal, SignalKind, signal};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a notifier",
     label = "not a notifier",
-    note = "implement `Notifier`, pass an `async || Ok(\"name\".into())` closure, or a `tokio::sync::mpsc::Receiver`"
+    note = "implement `Notifier`, pass an `async || Ok(\"name\".into())` closure, or a `tokio::sync::mpsc::Receiver` of what is `Into<Trigger>`"
 )]
 pub trait Notifier: Send + 'static {
     /// Resolves when a reload is wanted, and says why.

@@ -17,8 +17,9 @@ mod sealed {
 /// `?` turns every error into a [`BoxError`], so this costs a closure only its final `Ok(..)`.
 #[diagnostic::on_unimplemented(
     message = "a component is built by a function that returns `Result<T, BoxError>`, not `{Self}`",
-    label = "this closure returns `{Self}`",
-    note = "end it with `Ok(value)`; pass errors on with `?`, which boxes them"
+    label = "this returns `{Self}`",
+    note = "end it with `Ok(value)`; pass errors on with `?`, which boxes them",
+    note = "a function with an error type of its own is called in a closure: `async |input| Ok(function(input).await?)`"
 )]
 pub trait Built: sealed::Sealed + Send + 'static {
     /// The value of the component.
@@ -40,8 +41,9 @@ impl<T: Send + Sync + 'static> Built for Result<T, BoxError> {
 /// What an effect (a reloader, an `apply`, the app itself) returns: `()` or `Result<(), BoxError>`.
 #[diagnostic::on_unimplemented(
     message = "an effect returns `()` or `Result<(), BoxError>`, not `{Self}`",
-    label = "this closure returns `{Self}`",
-    note = "end it with `Ok(())` after the last `?`, or with `;` when it cannot fail"
+    label = "this returns `{Self}`",
+    note = "end it with `Ok(())` after the last `?`, or with `;` when it cannot fail",
+    note = "a function with an error type of its own is called in a closure: `async |input| Ok(function(input).await?)`"
 )]
 pub trait Done: sealed::Sealed + Send + 'static {
     /// Whether it worked.
@@ -65,7 +67,8 @@ impl Done for Result<(), BoxError> {
 /// `Result<(), BoxError>`, or what a [`run::Group`](crate::run::Group) returns.
 #[diagnostic::on_unimplemented(
     message = "the app returns `()`, `Result<(), BoxError>` or the result of a `run::Group`, not `{Self}`",
-    note = "end it with `Ok(())` after the last `?`"
+    label = "this returns `{Self}`",
+    note = "end it with `Ok(())` after the last `?`, or with `;` when it cannot fail"
 )]
 pub trait AppOutput: sealed::Sealed {
     /// Whether it ended well.
@@ -73,9 +76,15 @@ pub trait AppOutput: sealed::Sealed {
     fn into_result(self) -> Result<(), BoxError>;
 }
 
-impl<D: Done> AppOutput for D {
+impl AppOutput for () {
     fn into_result(self) -> Result<(), BoxError> {
-        Done::into_result(self)
+        Ok(())
+    }
+}
+
+impl AppOutput for Result<(), BoxError> {
+    fn into_result(self) -> Self {
+        self
     }
 }
 
