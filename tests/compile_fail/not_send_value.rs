@@ -1,0 +1,14 @@
+//! A component is read from all threads.
+
+use std::rc::Rc;
+
+use rekindle::{Error, Manager};
+
+pub async fn start(reload: &mut Manager) -> Result<(), Error> {
+    let text = reload.source("text", async || Ok("hello".to_owned())).await?;
+    let shared = reload.derive("shared", &text, async |text| Ok(Rc::new(text.len()))).await?;
+    assert_eq!(**shared.load(), 5);
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! A component is read from all threads.
+
+use std::rc::Rc;
+
+use rekindle::{Error, Manager};
+
+pub async fn start(reload: &mut Manager) -> Result<(), Error> {
+    let shared = reload.source("shared", async || Ok(Rc::new(5))).await?;
+    assert_eq!(**shared.load(), 5);
+    Ok(())
+}
+
+fn main() {}

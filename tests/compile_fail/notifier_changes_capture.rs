@@ -1,0 +1,13 @@
+//! What a notifier changes while it waits goes into a type of its own.
+
+use rekindle::Manager;
+use tokio::sync::mpsc;
+
+pub fn start(reload: &mut Manager, mut changes: mpsc::Receiver<u32>) {
+    reload.on(async move || {
+        changes.recv().await;
+        Ok("changed".into())
+    });
+}
+
+fn main() {}

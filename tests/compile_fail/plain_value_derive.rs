@@ -1,0 +1,14 @@
+//! A build has to say whether it worked: `Ok(value)`.
+
+use rekindle::{Error, Manager};
+
+struct Printer(String);
+
+pub async fn start(reload: &mut Manager) -> Result<(), Error> {
+    let text = reload.source("text", async || Ok("hello".to_owned())).await?;
+    let printer = reload.derive("printer", &text, async |text| Printer(text.to_string())).await?;
+    assert_eq!(printer.load().0, "hello");
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+//! A source has to say whether it could be read: `Ok(value)`.
+
+use rekindle::{Error, Manager};
+
+pub async fn start(reload: &mut Manager) -> Result<(), Error> {
+    let text = reload.source("text", async || "hello".to_owned()).await?;
+    assert_eq!(*text.load(), "hello");
+    Ok(())
+}
+
+fn main() {}
