@@ -1,0 +1,66 @@
+//! The app's HTTP interface: handlers load a component and use it, and know nothing of reloads.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use rekindle::Live;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::curler::Curler;
+use crate::printer::Printer;
+
+pub(crate) fn router(
+    printer: Live<Printer>,
+    curler: Live<Curler>,
+    stop: CancellationToken,
+) -> Router {
+    Router::new()
+        .route("/print", get(print).with_state(printer))
+        .route("/curl", get(curl).with_state(curler))
+        .route("/-/stop", post(end).with_state(stop))
+}
+
+async fn print(State(printer): State<Live<Printer>>) -> Response {
+    match printer.load().print() {
+        Ok(message) => format!("{message}\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// The guard is held until the upstream has answered: a reload meanwhile is neither delayed by this
+/// request nor seen by it.
+async fn curl(State(curler): State<Live<Curler>>) -> Response {
+    match curler.load().curl().await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => {
+            let body = json!({ "error": chain(&error) });
+            (StatusCode::BAD_GATEWAY, Json(body)).into_response()
+        }
+    }
+}
+
+/// Ends the app. A browser names the page a request comes from; this app has no pages, so whoever
+/// is named is a stranger, who must not end it through somebody's browser.
+async fn end(State(stop): State<CancellationToken>, headers: HeaderMap) -> Response {
+    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return (StatusCode::FORBIDDEN, "not from a browser\n").into_response();
+    }
+    stop.cancel();
+    "stopping\n".into_response()
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

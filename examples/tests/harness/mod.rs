@@ -1,0 +1,118 @@
+//! Runs a built example as a process of its own, and talks to it as its users do.
+
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
+mod http;
+mod lines;
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+
+pub use http::{Answer, Upstream, request, send};
+pub use lines::Lines;
+
+/// How long anything may take that has no deadline of its own: machines may be slow, hangs are
+/// longer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running example. It is killed when this is dropped, in whatever state the test left it.
+pub struct Process {
+    child: Child,
+    pub stdout: Lines,
+    pub stderr: Lines,
+}
+
+impl Process {
+    /// Starts an example that cargo has built for this test run.
+    pub fn start<A: AsRef<OsStr>>(example: &str, args: impl IntoIterator<Item = A>) -> Self {
+        Self::spawn(command(example).args(args))
+    }
+
+    pub fn spawn(command: &mut Command) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("{command:?} does not start ({error}); `cargo build --examples` builds it")
+        });
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        until("the process ends", || self.child.try_wait().unwrap())
+    }
+
+    /// Where it listens, which it says in its log.
+    pub fn address(&self) -> SocketAddr {
+        let line = self.stderr.wait_for("listening on http://");
+        line.rsplit("http://").next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!(
+                "--- stdout\n{}--- stderr\n{}",
+                self.stdout.text(),
+                self.stderr.text()
+            );
+        }
+    }
+}
+
+/// The command that runs an example, free of what the environment of the test would tell it.
+pub fn command(example: &str) -> Command {
+    let mut program = PathBuf::from(std::env::current_exe().unwrap());
+    // From target/debug/deps/test-0123 to target/debug/examples/name.
+    program.pop();
+    program.pop();
+    program.push("examples");
+    program.push(example);
+
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().to_lowercase();
+        if name.starts_with("simpleapp_") || name.ends_with("_proxy") || name == "rust_log" {
+            command.env_remove(name.to_uppercase()).env_remove(name);
+        }
+    }
+    command
+}
+
+/// Asks again and again until there is an answer.
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(
+            start.elapsed() < PATIENCE,
+            "waited for {PATIENCE:?}, and not yet: {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
