@@ -41,12 +41,8 @@ async fn main() -> Result<(), BoxError> {
 
     let mut group = run::Group::new();
     group.add("signals", run::signals()?);
-    group.add("work", |_| async {
-        loop {
-            tracing::info!("to be seen at info");
-            tracing::debug!("to be seen at debug");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+    group.add("work", async |stop| {
+        stop.run_until_cancelled(work()).await;
     });
 
     let mut manager = Manager::new();
@@ -65,4 +61,12 @@ async fn main() -> Result<(), BoxError> {
         })
         .await?;
     manager.run(|stop| group.run_until(stop)).await
+}
+
+async fn work() {
+    loop {
+        tracing::info!("to be seen at info");
+        tracing::debug!("to be seen at debug");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }

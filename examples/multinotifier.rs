@@ -52,11 +52,11 @@ async fn main() -> Result<(), BoxError> {
         Ok(())
     });
 
-    reload.on(notify::interval("every second", Duration::from_secs(1)));
-    reload.on(notify::interval(
-        "every three seconds",
-        Duration::from_secs(3),
-    ));
+    reload.on(notify::interval(Duration::from_secs(1)));
+    reload.on(async || {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok("three seconds".into())
+    });
     reload.on(notify::signal(SignalKind::hangup())?);
     reload.on(notify::signal(SignalKind::user_defined1())?);
 

@@ -38,7 +38,7 @@ async fn main() -> Result<(), BoxError> {
             println!("{priority}: reloader {name}, because of {triggers}");
         });
     }
-    reload.on(notify::interval("every second", Duration::from_secs(1)));
+    reload.on(notify::interval(Duration::from_secs(1)));
 
     reload.run(|stop| group.run_until(stop)).await
 }

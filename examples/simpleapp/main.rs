@@ -31,6 +31,7 @@ mod curler;
 mod printer;
 mod routes;
 
+use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -53,7 +54,7 @@ async fn main() -> ExitCode {
     match serve(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(std::io::stderr(), "simpleapp: {}", routes::chain(&*error));
+            _ = writeln!(std::io::stderr(), "simpleapp: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -72,20 +73,16 @@ async fn serve(args: Args) -> Result<(), BoxError> {
 
     // Components: the file, and what is built from its sections.
     let mut reload = Manager::new();
-    let config = reload
-        .source(
-            "config",
-            file::json::<Config>(&args.configuration_path).watch(),
-        )
-        .await?;
+    let file = file::json::<Config>(&args.configuration_path).watch();
+    let config = reload.source("config", file).await?;
     let printer = reload
         .derive("printer", config.select(|c| &c.printer), async |c| {
-            Ok(Printer::new(&c))
+            Ok(Printer::new(c))
         })
         .await?;
     let curler = reload
         .derive("curler", config.select(|c| &c.curler), async move |c| {
-            Ok(Curler::new(&c, client)?)
+            Curler::new(&c, client)
         })
         .await?;
     reload.on(hangup);
@@ -95,7 +92,9 @@ async fn serve(args: Args) -> Result<(), BoxError> {
         .nest_service("/-", http::Admin::new(reload.handle()));
     let mut group = run::Group::new();
     group.add("signals", signals);
-    group.add("stop", run::token(stop));
+    group.add("stop", async move |end| {
+        end.run_until_cancelled(stop.cancelled()).await;
+    });
     group.add("http", |stop| {
         axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned())
     });
@@ -121,4 +120,13 @@ fn client() -> Result<reqwest::Client, BoxError> {
     // Fails only if a provider is installed already, and then that one is as good.
     _ = rustls::crypto::ring::default_provider().install_default();
     Ok(reqwest::Client::builder().build()?)
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -9,9 +9,9 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    pub(crate) fn new(config: &PrinterConfig) -> Self {
+    pub(crate) fn new(config: PrinterConfig) -> Self {
         Self {
-            message: config.message.clone(),
+            message: config.message,
         }
     }
 

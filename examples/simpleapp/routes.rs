@@ -1,8 +1,5 @@
 //! The app's HTTP interface: handlers load a component and use it, and know nothing of reloads.
 
-use std::error::Error;
-use std::sync::Arc;
-
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
@@ -40,7 +37,7 @@ async fn curl(State(curler): State<Live<Curler>>) -> Response {
     match curler.load().curl().await {
         Ok(answer) => Json(answer).into_response(),
         Err(error) => {
-            let body = json!({ "error": chain(&error) });
+            let body = json!({ "error": crate::chain(&error) });
             (StatusCode::BAD_GATEWAY, Json(body)).into_response()
         }
     }
@@ -54,13 +51,4 @@ async fn end(State(stop): State<CancellationToken>, headers: HeaderMap) -> Respo
     }
     stop.cancel();
     "stopping\n".into_response()
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -48,8 +48,8 @@ fn each_notifier_of_multinotifier_triggers_with_its_own_id() {
     process.stdout.wait_for("http");
     assert_eq!(request("POST", address, "/hooks/deploy").status, 200);
     process.stdout.wait_for("deploy");
-    process.stdout.wait_for("every second");
-    process.stdout.wait_for("every three seconds");
+    process.stdout.wait_for("interval");
+    process.stdout.wait_for("three seconds");
 
     ends_by_ctrl_c(process);
 }
@@ -61,13 +61,12 @@ fn log_level_follows_its_file() {
     fs::write(&path, "filter = \"info\"\n").unwrap();
     let process = Process::start("log_level", [&path]);
 
-    process.stderr.wait_for("INFO");
     process
         .stderr
         .wait_for("INFO log_level: to be seen at info");
     assert!(process.stderr.with("to be seen at debug").is_empty());
 
-    fs::write(&path, "filter = \"log_level=debug\"\n").unwrap();
+    fs::write(&path, "filter = \"info,log_level=debug\"\n").unwrap();
     process
         .stderr
         .wait_for("DEBUG log_level: to be seen at debug");

@@ -1,5 +1,7 @@
 //! A thousand callers at once.
 
+#![allow(clippy::print_stdout, reason = "what was measured is worth a look")]
+
 mod harness;
 
 use std::collections::BTreeMap;

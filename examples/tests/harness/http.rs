@@ -10,27 +10,27 @@ use super::PATIENCE;
 
 /// The answer to a request.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 }
 
 /// Makes a request on a connection of its own and waits for the answer.
-pub fn request(method: &str, address: SocketAddr, path: &str) -> Answer {
+pub(crate) fn request(method: &str, address: SocketAddr, path: &str) -> Answer {
     send(method, address, path, "").receive()
 }
 
 /// A request that is under way.
-pub struct Sent(TcpStream);
+pub(crate) struct Sent(TcpStream);
 
 /// Makes a request, with more header lines if there are any, each ended by `\r\n`.
-pub fn send(method: &str, address: SocketAddr, path: &str, headers: &str) -> Sent {
+pub(crate) fn send(method: &str, address: SocketAddr, path: &str, headers: &str) -> Sent {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
@@ -42,7 +42,7 @@ pub fn send(method: &str, address: SocketAddr, path: &str, headers: &str) -> Sen
 }
 
 impl Sent {
-    pub fn receive(mut self) -> Answer {
+    pub(crate) fn receive(mut self) -> Answer {
         let mut text = String::new();
         self.0.read_to_string(&mut text).unwrap();
         let (head, body) = text
@@ -57,13 +57,13 @@ impl Sent {
 }
 
 /// An upstream for one request: it answers when [`answer`](Self::answer) is called.
-pub struct Upstream {
-    pub url: String,
+pub(crate) struct Upstream {
+    pub(crate) url: String,
     accept: JoinHandle<(TcpStream, String)>,
 }
 
 impl Upstream {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let accept = thread::spawn(move || {
@@ -76,7 +76,7 @@ impl Upstream {
     }
 
     /// Waits for the request; gives its head, and what answers it.
-    pub fn received(self) -> (String, impl FnOnce(&str)) {
+    pub(crate) fn received(self) -> (String, impl FnOnce(&str)) {
         let (mut stream, head) = self.accept.join().unwrap();
         let answer = move |headers: &str| {
             write!(

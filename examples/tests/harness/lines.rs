@@ -7,13 +7,13 @@ use std::thread::{self, JoinHandle};
 use super::until;
 
 /// The lines that a process has written so far.
-pub struct Lines {
+pub(crate) struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
     reader: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Lines {
-    pub fn of(output: impl Read + Send + 'static) -> Self {
+    pub(crate) fn of(output: impl Read + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let written = Arc::clone(&lines);
         let reader = thread::spawn(move || {
@@ -30,16 +30,16 @@ impl Lines {
         }
     }
 
-    pub fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.all().iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// All lines of a process that has ended.
-    pub fn to_the_end(&self) -> Vec<String> {
+    pub(crate) fn to_the_end(&self) -> Vec<String> {
         if let Some(reader) = self.reader.lock().unwrap().take() {
             reader.join().unwrap();
         }
@@ -47,7 +47,7 @@ impl Lines {
     }
 
     /// The lines that contain `text`.
-    pub fn with(&self, text: &str) -> Vec<String> {
+    pub(crate) fn with(&self, text: &str) -> Vec<String> {
         self.all()
             .into_iter()
             .filter(|line| line.contains(text))
@@ -55,7 +55,7 @@ impl Lines {
     }
 
     /// Waits for a line that contains `text`; gives the first one.
-    pub fn wait_for(&self, text: &str) -> String {
+    pub(crate) fn wait_for(&self, text: &str) -> String {
         until(&format!("a line with `{text}`"), || {
             self.with(text).into_iter().next()
         })

@@ -1,42 +1,43 @@
 //! Runs a built example as a process of its own, and talks to it as its users do.
 
 // Each test program uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
+// Of a test that failed, cargo shows this with the rest.
+#![allow(clippy::print_stderr)]
 
 mod http;
 mod lines;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use rustix::process::Signal;
+pub(crate) use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-pub use http::{Answer, Upstream, request, send};
-pub use lines::Lines;
+pub(crate) use http::{Answer, Upstream, request, send};
+pub(crate) use lines::Lines;
 
 /// How long anything may take that has no deadline of its own: machines may be slow, hangs are
 /// longer.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running example. It is killed when this is dropped, in whatever state the test left it.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
-    pub stdout: Lines,
-    pub stderr: Lines,
+    pub(crate) stdout: Lines,
+    pub(crate) stderr: Lines,
 }
 
 impl Process {
     /// Starts an example that cargo has built for this test run.
-    pub fn start<A: AsRef<OsStr>>(example: &str, args: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn start<A: AsRef<OsStr>>(example: &str, args: impl IntoIterator<Item = A>) -> Self {
         Self::spawn(command(example).args(args))
     }
 
-    pub fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -53,17 +54,17 @@ impl Process {
         }
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for the process to end by itself.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         until("the process ends", || self.child.try_wait().unwrap())
     }
 
     /// Where it listens, which it says in its log.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let line = self.stderr.wait_for("listening on http://");
         line.rsplit("http://").next().unwrap().parse().unwrap()
     }
@@ -84,8 +85,8 @@ impl Drop for Process {
 }
 
 /// The command that runs an example, free of what the environment of the test would tell it.
-pub fn command(example: &str) -> Command {
-    let mut program = PathBuf::from(std::env::current_exe().unwrap());
+pub(crate) fn command(example: &str) -> Command {
+    let mut program = std::env::current_exe().unwrap();
     // From target/debug/deps/test-0123 to target/debug/examples/name.
     program.pop();
     program.pop();
@@ -103,7 +104,7 @@ pub fn command(example: &str) -> Command {
 }
 
 /// Asks again and again until there is an answer.
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
