@@ -26,6 +26,7 @@ fn sigterm_ends_a_process_in_the_middle_of_a_reload_that_never_ends() {
     for runtime in ["multi_thread", "current_thread"] {
         let mut process = hanging("forever", runtime);
         let caller = send("POST", process.address(), "/-/reload", "");
+        process.stdout.wait_for("asked");
 
         let start = Instant::now();
         process.signal(Signal::TERM);
