@@ -25,9 +25,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
-use rekindle::{BoxError, Handle, Manager, Triggers, http, notify, run};
+use rekindle::notify::{self, SignalKind};
+use rekindle::{BoxError, Handle, Manager, Triggers, http, run};
 use tokio::net::TcpListener;
-use tokio::signal::unix::SignalKind;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {

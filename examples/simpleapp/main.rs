@@ -36,9 +36,9 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use rekindle::{BoxError, Manager, file, http, notify, run};
+use rekindle::notify::{self, SignalKind};
+use rekindle::{BoxError, Manager, file, http, run};
 use tokio::net::TcpListener;
-use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 

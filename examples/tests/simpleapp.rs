@@ -146,7 +146,9 @@ fn an_http_request_changes_what_print_says() {
     let answer = app.post("/-/reload");
 
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()["triggers"], json!(["http"]));
+    // The file is watched, so `file` may be a trigger of the same reload.
+    let triggers = answer.json()["triggers"].as_array().unwrap().clone();
+    assert!(triggers.contains(&"http".into()), "{answer:?}");
     assert_eq!(app.print(), "after");
 }
 
