@@ -389,6 +389,22 @@ fn a_request_under_way_is_answered_before_the_app_ends() {
 }
 
 #[test]
+fn a_reload_neither_waits_for_a_request_under_way_nor_disturbs_it() {
+    let upstream = Upstream::start();
+    let app = App::start(&config("before", &upstream.url));
+    let sent = send("GET", app.address, "/curl", "");
+    let (_, answer) = upstream.received();
+
+    app.file.write(&message("after"));
+    assert_eq!(app.post("/-/reload").status, 200);
+    assert_eq!(app.print(), "after");
+    answer("x-answered-by: upstream\r\n");
+
+    let headers = &sent.receive().json()["headers"];
+    assert_eq!(headers["x-answered-by"], json!(["upstream"]));
+}
+
+#[test]
 fn a_second_signal_ends_the_app_although_a_request_is_under_way() {
     let upstream = Upstream::start();
     let mut app = App::start(&config("", &upstream.url));
