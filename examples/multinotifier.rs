@@ -53,10 +53,7 @@ async fn main() -> Result<(), BoxError> {
     });
 
     reload.on(notify::interval(Duration::from_secs(1)));
-    reload.on(async || {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        Ok("three seconds".into())
-    });
+    reload.on(notify::interval(Duration::from_secs(3)).trigger("three seconds"));
     reload.on(notify::signal(SignalKind::hangup())?);
     reload.on(notify::signal(SignalKind::user_defined1())?);
 

@@ -92,11 +92,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path().display())?;
         match &self.0.kind {
-            Kind::NotFound { location } => write!(
-                f,
-                ": not found; there is no {}: create it, or name another file",
-                location.display()
-            ),
+            Kind::NotFound { location } => {
+                f.write_str(": not found")?;
+                if location != self.path() {
+                    write!(f, " ({})", location.display())?;
+                }
+                f.write_str("; create it, or name another file")
+            }
             Kind::Dangling { target } => write!(
                 f,
                 ": a symbolic link to {}, which does not exist",

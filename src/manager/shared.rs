@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::handle::Reports;
 use super::queue::Queue;
 use super::status::{History, Status};
-use crate::Report;
 use crate::live::Publication;
+use crate::{Outcome, Report};
 
 pub(super) struct Shared {
     /// Tells one manager of the process from another.
@@ -63,9 +63,16 @@ impl Shared {
     /// Takes note of a report and shows it to all observers.
     pub(super) fn publish(&self, report: &Arc<Report>) {
         self.history().record(report);
-        match report.is_success() {
-            true => tracing::info!(target: "rekindle", "{report}"),
-            false => tracing::error!(target: "rekindle", "{report}"),
+        match report.outcome() {
+            // A check that finds something, and a stop, are what was asked for.
+            Outcome::Rejected if report.is_check() => {
+                tracing::warn!(target: "rekindle", "{report}");
+            }
+            Outcome::Interrupted { .. } => tracing::warn!(target: "rekindle", "{report}"),
+            Outcome::Rejected | Outcome::Partial => {
+                tracing::error!(target: "rekindle", "{report}");
+            }
+            _ => tracing::info!(target: "rekindle", "{report}"),
         }
         if let Some(reports) = &*self.reports() {
             // An error says that nobody listens.

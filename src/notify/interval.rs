@@ -28,7 +28,11 @@ pub fn interval(period: Duration) -> Interval {
         !period.is_zero(),
         "the period of an interval must not be zero"
     );
-    Interval { period, next: None }
+    Interval {
+        period,
+        trigger: "interval".into(),
+        next: None,
+    }
 }
 
 /// What [`interval`] gives.
@@ -36,11 +40,27 @@ pub fn interval(period: Duration) -> Interval {
 #[must_use = "a notifier does nothing until a manager listens to it"]
 pub struct Interval {
     period: Duration,
+    trigger: Trigger,
     /// Kept here, not in the future, so that a future dropped half-way moves no tick.
     next: Option<Instant>,
 }
 
 impl Interval {
+    /// The name of the trigger. The default is `interval`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rekindle::{Manager, notify};
+    ///
+    /// let mut reload = Manager::new();
+    /// reload.on(notify::interval(Duration::from_secs(60)).trigger("every minute"));
+    /// reload.on(notify::interval(Duration::from_secs(3600)).trigger("every hour"));
+    /// ```
+    pub fn trigger(mut self, trigger: impl Into<Trigger>) -> Self {
+        self.trigger = trigger.into();
+        self
+    }
+
     /// `None` when that is later than the clock can tell.
     fn one_period_from_now(&self) -> Option<Instant> {
         Instant::now().checked_add(self.period)
@@ -59,7 +79,7 @@ impl Notifier for Interval {
             .checked_add(self.period)
             .filter(|next| *next > Instant::now())
             .or_else(|| self.one_period_from_now());
-        Ok("interval".into())
+        Ok(self.trigger.clone())
     }
 
     fn name(&self) -> String {
