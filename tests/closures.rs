@@ -490,29 +490,50 @@ async fn errors_of_any_type_are_passed_on() {
     let mut reload = Manager::new();
     let config = config(&mut reload).await;
     let parse = reload.source("parse", async || Ok("x".parse::<u8>()?));
-    assert!(inner(parse.await.unwrap_err()).contains("invalid digit"));
+    assert!(inner(&parse.await.unwrap_err()).contains("invalid digit"));
     let text = reload.derive("text", &config, async |c| {
         if c.times > 0 {
             return Err("too often".into());
         }
         Ok(c.times)
     });
-    assert_eq!(inner(text.await.unwrap_err()), "too often");
+    assert_eq!(inner(&text.await.unwrap_err()), "too often");
     let option = reload.derive("option", &config, async |c| {
         Ok(c.text.chars().nth(9).ok_or("too short")?)
     });
-    assert_eq!(inner(option.await.unwrap_err()), "too short");
+    assert_eq!(inner(&option.await.unwrap_err()), "too short");
     let io = reload.apply("io", &config, async |_| {
         Err(io::Error::other("disk full"))?;
         Ok(())
     });
-    assert_eq!(inner(io.await.unwrap_err()), "disk full");
+    assert_eq!(inner(&io.await.unwrap_err()), "disk full");
 }
 
-fn inner(error: Error) -> String {
-    std::error::Error::source(&error)
+fn inner(error: &Error) -> String {
+    std::error::Error::source(error)
         .expect("a failed component has a cause")
         .to_string()
+}
+
+/// Nothing that an app holds while it starts and runs keeps it from being a task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_app_may_be_a_spawned_task() {
+    let app = async {
+        let mut reload = Manager::new();
+        let config = config(&mut reload).await;
+        let printer = reload.derive("printer", &config, build).await?;
+        reload.apply("push", &printer, async |_| ()).await?;
+        reload.add(0, "audit", async |_| ());
+        let handle = reload.handle();
+        let app = reload.run(async move |_| {
+            let held = printer.load();
+            handle.reload("test").await?;
+            assert_eq!(held.0, "hellohello");
+            Ok(())
+        });
+        app.await
+    };
+    tokio::spawn(app).await.unwrap().unwrap();
 }
 
 /// The manager can be one actor among others, as in the article's app.

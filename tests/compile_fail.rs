@@ -72,10 +72,7 @@ mod twins {
         async fn tell(self) {}
     }
 
-    struct Curler(
-        #[expect(dead_code, reason = "it is only moved here")] Client,
-        String,
-    );
+    struct Curler(Client, String);
 
     #[tokio::test]
     async fn plain_value_derive() -> Result<(), Error> {

@@ -12,7 +12,7 @@ use rekindle::{
     Action, Error, Handle, Manager, OnError, Outcome, Reloader, Report, Trigger, Triggers, notify,
 };
 use tokio::sync::{Barrier, Notify, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What a notifier is made from.
@@ -106,7 +106,10 @@ async fn reloads(manager: Manager, count: usize) -> Vec<Arc<Report>> {
 /// Runs the manager until something ends it, and gives the error.
 async fn ending(manager: Manager) -> Error {
     let app = manager.run(|stop| stop.cancelled_owned());
-    let error = app.await.expect_err("nothing but a failure ends the run");
+    // With a paused clock this day is over when everything else has come to rest.
+    let ended = timeout(Duration::from_secs(24 * 3600), app).await;
+    let ended = ended.expect("a failure ends the run");
+    let error = ended.expect_err("nothing but a failure ends the run");
     *error.downcast().expect("the error is this crate's")
 }
 
@@ -289,7 +292,7 @@ async fn ending_the_context_ends_the_run_without_an_error() {
         let context = CancellationToken::new();
         let ended = context.clone();
         let (run, ()) = tokio::join!(manager.run(|_| context.cancelled_owned()), async {
-            ended.cancel()
+            ended.cancel();
         },);
         run.unwrap();
         assert!(calls.with("").is_empty(), "{made:?}");
