@@ -5,28 +5,35 @@
 //! step itself. So steps are polled in place, one after the other, until a poll takes longer than
 //! [`SLOW`]; from then on all steps of this crew are spawned.
 
+mod entry;
 mod gate;
 mod job;
 mod ledger;
+mod woken;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, unconstrained, yield_now};
 use tokio::time::{Instant, Sleep};
 
+pub(crate) use entry::{Entry, Kind};
 pub(crate) use gate::Gate;
 pub(crate) use job::{BoxFuture, Job};
-pub(crate) use ledger::{CENTURY, Entry, Kind, Ledger};
+pub(crate) use ledger::{CENTURY, Ledger};
 
 use crate::{StepError, inside};
+use woken::{WakeOne, Woken};
 
 /// A poll that takes longer than this is computing, or blocking, and belongs on another core.
 const SLOW: Duration = Duration::from_micros(250);
+
+/// For how long steps are polled in place before other tasks get their turn.
+const TURN: Duration = Duration::from_millis(1);
 
 /// What one step came to, and how long it took.
 pub(crate) struct Finished<T> {
@@ -38,38 +45,30 @@ pub(crate) struct Finished<T> {
 /// Steps that run concurrently. Dropping the crew drops them all.
 pub(crate) struct Crew<T> {
     members: BTreeMap<usize, Member<T>>,
+    /// For each member, when to look whether its time is up.
     deadlines: BTreeSet<(Instant, usize)>,
     /// Sleeps until the first of `deadlines`.
     alarm: Option<Pin<Box<Sleep>>>,
     woken: Arc<Woken>,
-    spawned: JoinSet<(usize, Result<T, StepError>)>,
+    spawned: JoinSet<Finished<T>>,
     slow: bool,
+    turn_began: Instant,
 }
 
 struct Member<T> {
     entry: Arc<Entry>,
-    started: Instant,
+    /// When to look whether its time is up.
+    deadline: Instant,
     place: Place<T>,
 }
 
-impl<T> Member<T> {
-    fn deadline(&self) -> Instant {
-        self.started + self.entry.timeout()
-    }
-}
-
 enum Place<T> {
-    Here(Job<'static, T>, Waker),
+    Here {
+        job: Job<'static, T>,
+        waker: Arc<WakeOne>,
+        started: Instant,
+    },
     Spawned(AbortHandle),
-}
-
-/// The ids of those that were woken, and who polls them.
-#[derive(Default)]
-struct Woken(Mutex<(VecDeque<usize>, Option<Waker>)>);
-
-struct WakeOne {
-    id: usize,
-    woken: Arc<Woken>,
 }
 
 impl<T: Send + 'static> Crew<T> {
@@ -81,6 +80,7 @@ impl<T: Send + 'static> Crew<T> {
             woken: Arc::default(),
             spawned: JoinSet::new(),
             slow: false,
+            turn_began: Instant::now(),
         }
     }
 
@@ -89,42 +89,36 @@ impl<T: Send + 'static> Crew<T> {
         let started = Instant::now();
         let entry = Arc::clone(job.entry());
         if self.slow {
-            let place = self.spawn(id, job);
-            self.join(
-                id,
-                Member {
-                    entry,
-                    started,
-                    place,
-                },
-            );
+            // It waits for a core, and that is not its fault.
+            entry.queue();
+            let place = self.spawn(id, job, None);
+            self.join(id, entry, place, started);
             return None;
         }
         // Most are ready at once and need no waker. Those that are not are polled a second time
         // with one.
         let mut cx = Context::from_waker(Waker::noop());
-        if let Poll::Ready(result) = Pin::new(&mut job).poll(&mut cx) {
+        let poll = Pin::new(&mut job).poll(&mut cx);
+        let took = started.elapsed();
+        if let Poll::Ready(result) = poll {
             drop(job);
-            let took = started.elapsed();
             if took > SLOW {
                 self.spread();
             }
             return Some(Finished { id, result, took });
         }
-        let waker = Waker::from(Arc::new(WakeOne {
-            id,
-            woken: Arc::clone(&self.woken),
-        }));
-        waker.wake_by_ref();
+        let waker = WakeOne::new(id, &self.woken);
         self.join(
             id,
-            Member {
-                entry,
+            entry,
+            Place::Here {
+                job,
+                waker,
                 started,
-                place: Place::Here(job, waker),
             },
+            started,
         );
-        if started.elapsed() > SLOW {
+        if took > SLOW {
             self.spread();
         }
         None
@@ -136,14 +130,22 @@ impl<T: Send + 'static> Crew<T> {
     ///
     /// Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Finished<T>> {
-        poll_fn(|cx| self.poll_next(cx)).await
+        let next = poll_fn(|cx| self.poll_next(cx)).await;
+        self.turn_began = Instant::now();
+        next
     }
 
-    /// The steps that have not ended.
+    /// Lets other tasks have their turn, if steps were pushed for long enough.
+    pub(crate) async fn breathe(&mut self) {
+        if self.turn_began.elapsed() > TURN {
+            yield_now().await;
+            self.turn_began = Instant::now();
+        }
+    }
+
+    /// The steps that have not ended, and for how long their time has run.
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = (usize, Duration)> {
-        self.members
-            .iter()
-            .map(|(id, member)| (*id, member.started.elapsed()))
+        self.members.iter().map(|(id, member)| (*id, member.took()))
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
@@ -153,14 +155,14 @@ impl<T: Send + 'static> Crew<T> {
         for _ in 0..self.woken.len() {
             let Some(id) = self.woken.pop() else { break };
             let Some(Member {
-                place: Place::Here(job, waker),
+                place: Place::Here { job, waker, .. },
                 ..
             }) = self.members.get_mut(&id)
             else {
                 continue;
             };
             let began = Instant::now();
-            let poll = Pin::new(job).poll(&mut Context::from_waker(waker));
+            let poll = waker.poll(Pin::new(job));
             if began.elapsed() > SLOW {
                 self.slow = true;
             }
@@ -173,19 +175,16 @@ impl<T: Send + 'static> Crew<T> {
         }
         while let Poll::Ready(Some(joined)) = self.spawned.poll_join_next(cx) {
             // A task that was aborted, because its time was up, has been answered for already.
-            if let Ok((id, result)) = joined
-                && self.members.contains_key(&id)
+            if let Ok(finished) = joined
+                && let Some(member) = self.members.remove(&finished.id)
             {
-                return Poll::Ready(Some(self.finish(id, result)));
+                self.deadlines.remove(&(member.deadline, finished.id));
+                return Poll::Ready(Some(finished));
             }
         }
         if let Some(id) = self.poll_alarm(cx) {
-            let entry = &self.members[&id].entry;
-            let error = match entry.is_polling() {
-                true => StepError::blocked(entry.timeout()),
-                false => StepError::timed_out(entry.timeout()),
-            };
-            return Poll::Ready(Some(self.finish(id, Err(error))));
+            let overdue = self.members[&id].entry.overdue();
+            return Poll::Ready(Some(self.finish(id, Err(overdue))));
         }
         match self.members.is_empty() {
             true => Poll::Ready(None),
@@ -197,38 +196,52 @@ impl<T: Send + 'static> Crew<T> {
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         loop {
             let &(deadline, id) = self.deadlines.first()?;
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+            let sleep = || Box::pin(tokio::time::sleep_until(deadline));
+            let alarm = self.alarm.get_or_insert_with(sleep);
             if alarm.deadline() != deadline {
                 alarm.as_mut().reset(deadline);
             }
-            if alarm.as_mut().poll(cx).is_pending() {
+            // Not on the budget that tokio gives a task, which the steps may have used up.
+            if pin!(unconstrained(alarm.as_mut())).poll(cx).is_pending() {
                 return None;
             }
-            if self.members.contains_key(&id) {
+            // The time of a step that was queued has begun later than it was pushed, or not at all.
+            let member = self
+                .members
+                .get_mut(&id)
+                .expect("each deadline has its member");
+            let began = member.entry.since().unwrap_or_else(Instant::now);
+            let deadline_now = began + member.entry.timeout();
+            if deadline_now <= deadline {
                 return Some(id);
             }
-            self.deadlines.pop_first();
+            member.deadline = deadline_now;
+            self.deadlines.remove(&(deadline, id));
+            self.deadlines.insert((deadline_now, id));
         }
     }
 
-    fn join(&mut self, id: usize, member: Member<T>) {
-        self.deadlines.insert((member.deadline(), id));
-        self.members.insert(id, member);
+    fn join(&mut self, id: usize, entry: Arc<Entry>, place: Place<T>, started: Instant) {
+        let deadline = started + entry.timeout();
+        self.deadlines.insert((deadline, id));
+        self.members.insert(
+            id,
+            Member {
+                entry,
+                deadline,
+                place,
+            },
+        );
     }
 
     fn finish(&mut self, id: usize, result: Result<T, StepError>) -> Finished<T> {
         let member = self.members.remove(&id).expect("only a member finishes");
-        self.deadlines.remove(&(member.deadline(), id));
+        self.deadlines.remove(&(member.deadline, id));
+        let took = member.took();
         if let Place::Spawned(task) = &member.place {
             task.abort();
         }
-        Finished {
-            id,
-            result,
-            took: member.started.elapsed(),
-        }
+        Finished { id, result, took }
     }
 
     /// From now on on all cores.
@@ -236,21 +249,43 @@ impl<T: Send + 'static> Crew<T> {
         self.slow = true;
         for (id, member) in std::mem::take(&mut self.members) {
             let place = match member.place {
-                Place::Here(job, _) => self.spawn(id, job),
+                Place::Here { job, started, .. } => self.spawn(id, job, Some(started)),
                 spawned @ Place::Spawned(_) => spawned,
             };
             self.members.insert(id, Member { place, ..member });
         }
     }
 
-    fn spawn(&mut self, id: usize, job: Job<'static, T>) -> Place<T> {
-        let ledger = job.entry().ledger();
+    /// `started` is when its time began; `None` if that is when it gets a core.
+    fn spawn(&mut self, id: usize, job: Job<'static, T>, started: Option<Instant>) -> Place<T> {
+        let entry = Arc::clone(job.entry());
+        let ledger = entry.ledger();
         let job = async move {
+            let started = started.unwrap_or_else(|| {
+                entry.begin();
+                Instant::now()
+            });
             let result = job.await;
             drop(ledger);
-            (id, result)
+            Finished {
+                id,
+                result,
+                took: started.elapsed(),
+            }
         };
         Place::Spawned(self.spawned.spawn(inside::same(inside::manager(), job)))
+    }
+}
+
+impl<T> Member<T> {
+    fn took(&self) -> Duration {
+        match &self.place {
+            Place::Here { started, .. } => started.elapsed(),
+            Place::Spawned(_) => self
+                .entry
+                .since()
+                .map_or(Duration::ZERO, |since| since.elapsed()),
+        }
     }
 }
 
@@ -267,42 +302,4 @@ pub(crate) async fn run_alone<T: Send + 'static>(
         .await
         .expect("a crew of one has a result")
         .result
-}
-
-impl Woken {
-    fn lock(&self) -> std::sync::MutexGuard<'_, (VecDeque<usize>, Option<Waker>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn register(&self, waker: &Waker) {
-        self.lock()
-            .1
-            .get_or_insert_with(|| waker.clone())
-            .clone_from(waker);
-    }
-
-    fn len(&self) -> usize {
-        self.lock().0.len()
-    }
-
-    fn pop(&self) -> Option<usize> {
-        self.lock().0.pop_front()
-    }
-}
-
-impl Wake for WakeOne {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let waker = {
-            let mut woken = self.woken.lock();
-            woken.0.push_back(self.id);
-            woken.1.clone()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
 }

@@ -19,20 +19,38 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub struct Error(Arc<Kind>);
 
 enum Kind {
-    Start { name: Arc<str>, error: StepError },
-    DuplicateName { name: Arc<str> },
-    ForeignHandle { name: Arc<str>, input: Arc<str> },
+    Start {
+        what: &'static str,
+        name: Arc<str>,
+        error: StepError,
+    },
+    DuplicateName {
+        name: Arc<str>,
+    },
+    ForeignHandle {
+        name: Arc<str>,
+        input: Arc<str>,
+    },
     Stopped,
     Reentrant,
     Reload(Arc<Report>),
-    Notifier { name: Arc<str>, error: StepError },
-    AppPanicked { error: StepError },
-    StillRunning { names: Vec<String>, grace: Duration },
+    Notifier {
+        name: Arc<str>,
+        error: StepError,
+    },
+    AppPanicked {
+        error: StepError,
+    },
+    StillRunning {
+        names: Vec<String>,
+        grace: Duration,
+    },
 }
 
 impl Error {
-    pub(crate) fn start(name: &Arc<str>, error: StepError) -> Self {
+    pub(crate) fn start(what: &'static str, name: &Arc<str>, error: StepError) -> Self {
         Self(Arc::new(Kind::Start {
+            what,
             name: Arc::clone(name),
             error,
         }))
@@ -118,7 +136,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Kind::Start { name, .. } => write!(f, "component `{name}` could not be built"),
+            Kind::Start {
+                what: "effect", name, ..
+            } => write!(f, "effect `{name}` could not be run"),
+            Kind::Start { what, name, .. } => write!(f, "{what} `{name}` could not be built"),
             Kind::DuplicateName { name } => {
                 write!(f, "there is a component `{name}` already; give this one another name")
             }
@@ -127,7 +148,7 @@ impl fmt::Display for Error {
                 "component `{name}` reads `{input}`, which belongs to another manager; \
                  build both with the same one"
             ),
-            Kind::Stopped => f.write_str("the manager has stopped; no reload was made"),
+            Kind::Stopped => f.write_str("the manager has stopped and makes no more reloads"),
             Kind::Reentrant => f.write_str(
                 "a reload cannot wait for another one; use `trigger` to ask for one without waiting",
             ),
@@ -206,7 +227,8 @@ impl StepError {
         let texts = catch(|| {
             let first: &(dyn StdError + 'static) = &*error;
             let chain = std::iter::successors(Some(first), |&error| error.source());
-            chain.map(ToString::to_string).collect()
+            // A chain that leads back to itself has an end here.
+            chain.take(64).map(ToString::to_string).collect()
         });
         let texts = texts.unwrap_or_else(|_| vec!["an error whose text cannot be had".to_owned()]);
         let error = Some(error);
@@ -288,8 +310,8 @@ impl fmt::Display for StepError {
                  move blocking work to `spawn_blocking`"
             ),
             Failure::Busy => f.write_str(
-                "an earlier attempt was given up but still blocks its thread; \
-                 it cannot start again before that one has ended",
+                "an earlier attempt was given up and has not ended; \
+                 it cannot start again before that one has",
             ),
         }
     }

@@ -17,7 +17,7 @@ pub(crate) use generation::{Draft, Generation};
 pub use guard::{Guard, Lease};
 pub(crate) use publication::Publication;
 pub use reader::Reader;
-pub(crate) use reaper::{Reaper, Remains, run as run_reaper};
+pub(crate) use reaper::{Reaper, Remains};
 pub use select::Selection;
 pub(crate) use slot::{AnySlot, Slot};
 pub use snapshot::Snapshot;
@@ -41,7 +41,8 @@ pub use snapshot::Snapshot;
 /// app's. Two `load()`s may fall on both sides of a reload; a [`Snapshot`] cannot.
 ///
 /// The value stays readable after [`Manager::run`](crate::Manager::run) has returned, until the last
-/// handle is dropped. So do not keep a handle inside a component's value: it would hold itself. A
+/// handle is dropped. So do not keep a `Live`, a [`Guard`], a [`Snapshot`], a [`Reader`], a
+/// [`Selection`] or a [`Handle`](crate::Handle) inside a component's value: it would hold itself. A
 /// build is handed [`Lease`]s of its inputs, and those may be kept.
 pub struct Live<T: Send + Sync + 'static> {
     pub(crate) publication: Arc<Publication>,

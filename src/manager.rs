@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 mod attend;
 mod handle;
 mod queue;
+mod reap;
 mod run;
 mod serve;
 mod shared;
@@ -25,9 +26,10 @@ pub use handle::{Handle, Reports};
 pub use status::{NotifierStatus, Status};
 
 use crate::component::Graph;
-use crate::crew::{CENTURY, Entry, Kind, Ledger};
+use crate::crew::{Entry, Kind, Ledger};
 use crate::live::{Publication, Reaper, Remains};
 use crate::notify::DynNotifier;
+use crate::panic::{Quiet, catch};
 use crate::{Apply, BoxError, Built, Component, Done, Error, Inputs, Notifier, Reloader, Source};
 use attend::Attended;
 use serve::CloseOnDrop;
@@ -86,7 +88,6 @@ pub struct Manager {
     remains: mpsc::UnboundedReceiver<Remains>,
     policy: OnError,
     timeout: Duration,
-    grace: Duration,
     closer: CloseOnDrop,
 }
 
@@ -113,7 +114,6 @@ impl Manager {
             remains,
             policy: OnError::default(),
             timeout: Duration::from_secs(30),
-            grace: GRACE,
         }
     }
 
@@ -133,9 +133,8 @@ impl Manager {
     /// How long, after the stop, effects and reloaders that run may take to end (default: 10 s).
     ///
     /// A reload that can still be called off is, at once.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace.min(CENTURY);
-        self.ledger.set_grace(self.grace);
+    pub fn grace(self, grace: Duration) -> Self {
+        self.ledger.set_grace(grace);
         self
     }
 
@@ -245,7 +244,7 @@ impl Manager {
         let entry = self.ledger.add(Kind::Reloader, &name, self.timeout);
         let hook = Hook {
             entry: Arc::clone(&entry),
-            reloader: Arc::new(reloader),
+            reloader: Quiet::new(&name, Arc::new(reloader)),
         };
         self.reloaders.entry(priority).or_default().push(hook);
         Added {
@@ -291,13 +290,14 @@ impl Manager {
     }
 
     pub(crate) fn attend(&mut self, notifier: Box<dyn DynNotifier>) {
-        let name: Arc<str> = notifier.name().into();
+        let name = catch(|| notifier.name()).unwrap_or_else(|_| "a notifier".to_owned());
+        let name: Arc<str> = name.into();
         let entry = self.ledger.add(Kind::Notifier, &name, Duration::MAX);
         let mut history = self.shared.history();
         let index = history.notifiers.len();
         history.notifiers.push(NotifierStatus::new(&name));
         self.notifiers.push(Attended {
-            notifier,
+            notifier: Quiet::new(&name, notifier),
             entry,
             index,
         });

@@ -1,6 +1,8 @@
 //! Calls into the app's code that must not take anything else down.
 
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::StepError;
 
@@ -15,5 +17,49 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, StepError> {
 pub(crate) fn drop_quietly<T>(name: &str, value: T) {
     if let Err(error) = catch(|| drop(value)) {
         tracing::error!(target: "rekindle", "dropping a value of `{name}` {error}");
+    }
+}
+
+/// Wakes somebody, whose waker may be the app's.
+pub(crate) fn wake_quietly<R>(wake: impl FnOnce() -> R) {
+    if let Err(error) = catch(wake) {
+        tracing::error!(target: "rekindle", "waking a task {error}");
+    }
+}
+
+/// Owns something of the app's, and drops it quietly. Each in a `Quiet` of its own, because a second
+/// panic while the first one unwinds would end the process.
+pub(crate) struct Quiet<T> {
+    name: Arc<str>,
+    /// `Some` until the drop.
+    value: Option<T>,
+}
+
+impl<T> Quiet<T> {
+    pub(crate) fn new(name: &Arc<str>, value: T) -> Self {
+        Self {
+            name: Arc::clone(name),
+            value: Some(value),
+        }
+    }
+}
+
+impl<T> Deref for Quiet<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl<T> DerefMut for Quiet<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("it is there until the drop")
+    }
+}
+
+impl<T> Drop for Quiet<T> {
+    fn drop(&mut self) {
+        drop_quietly(&self.name, self.value.take());
     }
 }

@@ -1,9 +1,10 @@
 //! What one reload did.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::crew::{Entry, Kind};
 use crate::{StepError, Triggers};
 
 /// What one reload, or one [`check`](crate::Handle::check), did.
@@ -40,7 +41,7 @@ pub enum Outcome {
     Valid,
     /// Nothing happened: what was prepared was thrown away, all is as it was before.
     Rejected,
-    /// The new generation is current, but an effect or reloader failed, and later ones did not run.
+    /// What had changed is current, but an effect or reloader failed, and later ones did not run.
     Partial,
     /// The manager was stopped meanwhile.
     Interrupted {
@@ -53,6 +54,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Step {
     pub(crate) name: Arc<str>,
+    pub(crate) is_component: bool,
     pub(crate) action: Action,
     pub(crate) took: Duration,
     pub(crate) error: Option<StepError>,
@@ -120,12 +122,14 @@ impl Report {
         &self.steps
     }
 
-    /// How many components were not touched, because nothing that they depend on had changed.
+    /// How many components were not touched: nothing that they depend on had changed, or the reload
+    /// ended before it was their turn.
     pub fn untouched(&self) -> usize {
         self.untouched
     }
 
-    /// The step with this name, if it was touched.
+    /// The first step with this name, if it was touched. Components and effects have names of their
+    /// own; reloaders may share one.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name() == name)
     }
@@ -239,50 +243,56 @@ impl fmt::Display for Report {
 
 /// Collects the steps of one reload while it runs, for whoever writes its report in the end: the
 /// reload itself, or its supervisor when it was given up.
-#[derive(Default)]
-pub(crate) struct Log(Mutex<Logged>);
-
-#[derive(Default)]
-pub(crate) struct Logged {
-    pub(crate) steps: Vec<Step>,
-    /// How many of the steps are components.
-    pub(crate) components: usize,
-}
+pub(crate) struct Log(Mutex<Option<Vec<Step>>>);
 
 impl Log {
-    pub(crate) fn component(&self, step: Step) {
-        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        logged.components += 1;
-        logged.steps.push(step);
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
     }
 
-    pub(crate) fn effect(&self, step: Step) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .steps
-            .push(step);
+    /// Does nothing once the log is closed.
+    pub(crate) fn add(&self, step: Step) {
+        if let Some(steps) = &mut *self.lock() {
+            steps.push(step);
+        }
     }
 
-    pub(crate) fn take(&self) -> Logged {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Closes the log, and adds those of `rest` that it does not have: what a reload that was given
+    /// up still brings to an end is not told any more.
+    pub(crate) fn close(&self, rest: impl IntoIterator<Item = Step>) -> Vec<Step> {
+        let mut steps = self.lock().take().unwrap_or_default();
+        for step in rest {
+            if !steps
+                .iter()
+                .any(|known| Arc::ptr_eq(&known.name, &step.name))
+            {
+                steps.push(step);
+            }
+        }
+        steps
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Step>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Step {
-    pub(crate) fn new(name: &Arc<str>, action: Action, took: Duration) -> Self {
+    pub(crate) fn new(entry: &Entry, action: Action, took: Duration) -> Self {
         Self {
-            name: Arc::clone(name),
+            // The entry's own, by which the step is known again.
+            name: Arc::clone(&entry.name),
+            is_component: entry.kind == Kind::Component,
             action,
             took,
             error: None,
         }
     }
 
-    pub(crate) fn failed(name: &Arc<str>, error: StepError, took: Duration) -> Self {
+    pub(crate) fn failed(entry: &Entry, error: StepError, took: Duration) -> Self {
         Self {
             error: Some(error),
-            ..Self::new(name, Action::Failed, took)
+            ..Self::new(entry, Action::Failed, took)
         }
     }
 }

@@ -253,23 +253,6 @@ mod twins {
     }
 
     #[tokio::test]
-    async fn not_clone_source() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let client = Client;
-        let text = reload
-            .source("text", async move || Ok(client.get().await))
-            .await?;
-        assert_eq!(*text.load(), "hello");
-        Ok(())
-    }
-
-    #[test]
-    fn not_clone_reloader() {
-        let client = Client;
-        Manager::new().add(0, "audit", async move |_| client.tell().await);
-    }
-
-    #[tokio::test]
     async fn not_send_value() -> Result<(), Error> {
         let mut reload = Manager::new();
         let text = reload

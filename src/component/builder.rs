@@ -149,7 +149,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         let inputs = wiring.check(&name)?;
         manager.check_name(&name)?;
         let entry = manager.ledger().add(Kind::Component, &name, timeout);
-        let failed = |error| Error::start(&name, error);
+        let failed = |error| Error::start("component", &name, error);
         let (build, watch) = catch(make)
             .and_then(|made| made.map_err(StepError::error))
             .map_err(failed)?;
@@ -253,8 +253,10 @@ impl<'m> Apply<'m> {
         let draft = Draft::on(manager.publication().current());
         let first = run_alone(&entry, || run.start(&draft));
         let first = inside::scope(manager.id(), first);
-        first.await.map_err(|error| Error::start(&name, error))?;
-        manager.graph().add_effect(Effect { entry, inputs, run });
+        first
+            .await
+            .map_err(|error| Error::start("effect", &name, error))?;
+        manager.graph().add_effect(Effect::new(&entry, inputs, run));
         manager.claim_name(&name);
         Ok(())
     }

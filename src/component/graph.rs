@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::inputs::Bound;
 use crate::crew::{BoxFuture, Entry};
 use crate::live::{AnySlot, Draft, Reaper, Slot};
+use crate::panic::Quiet;
 use crate::{Built, Done, Reading, Source};
 
 /// All components and effects. It grows while the app starts, and is fixed once it runs.
@@ -25,7 +26,7 @@ pub(crate) struct Graph {
 pub(crate) struct Node {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inputs: Vec<usize>,
-    pub(crate) build: Box<dyn Build>,
+    pub(crate) build: Quiet<Box<dyn Build>>,
     /// The nodes that are built from this one.
     pub(crate) dependants: Vec<usize>,
     /// The effects that push this one somewhere.
@@ -35,7 +36,7 @@ pub(crate) struct Node {
 pub(crate) struct Effect {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inputs: Vec<usize>,
-    pub(crate) run: Box<dyn Run>,
+    pub(crate) run: Quiet<Box<dyn Run>>,
 }
 
 /// How a node is built.
@@ -54,7 +55,7 @@ pub(crate) enum Fresh {
 
 /// How an effect is run.
 pub(crate) trait Run: Send + Sync {
-    /// Whether the inputs are others than when it last ran well.
+    /// Whether the inputs are others than when it last ran, or it failed then.
     fn is_due(&self, draft: &Draft) -> bool;
 
     fn start(&self, draft: &Draft) -> BoxFuture<'static, ()>;
@@ -81,13 +82,22 @@ impl Graph {
     }
 }
 
+impl Effect {
+    pub(crate) fn new(entry: &Arc<Entry>, inputs: Vec<usize>, run: Box<dyn Run>) -> Self {
+        Self {
+            entry: Arc::clone(entry),
+            inputs,
+            run: Quiet::new(&entry.name, run),
+        }
+    }
+}
+
 impl Node {
     pub(crate) fn new(entry: &Arc<Entry>, inputs: Vec<usize>, build: Box<dyn Build>) -> Self {
-        let entry = Arc::clone(entry);
         Self {
-            entry,
+            entry: Arc::clone(entry),
             inputs,
-            build,
+            build: Quiet::new(&entry.name, build),
             dependants: Vec::new(),
             effects: Vec::new(),
         }
@@ -173,7 +183,8 @@ where
 pub(super) struct Applied<B: Bound, F> {
     pub(super) inputs: B,
     pub(super) effect: F,
-    /// The inputs with which it last ran well.
+    /// The inputs with which it last ran well; `None` while it runs and when it failed, since nobody
+    /// knows how far it came.
     pub(super) seen: Arc<Mutex<Option<B::Seen>>>,
 }
 
@@ -194,13 +205,11 @@ where
         let (values, seen) = self.inputs.values(draft);
         let future = self.effect.clone()(values);
         let last = Arc::clone(&self.seen);
+        let before = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(before);
         Box::pin(async move {
             future.await.into_result()?;
-            let before = last
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .replace(seen);
-            drop(before);
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
             Ok(())
         })
     }

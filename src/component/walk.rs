@@ -10,11 +10,11 @@
 //! as it can be, with the new values of all its inputs.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::graph::{Fresh, Graph};
 use crate::crew::{Crew, Finished, Gate, Job};
 use crate::live::{Draft, Generation};
-use crate::panic::catch;
 use crate::report::Log;
 use crate::{Action, Step, StepError};
 
@@ -34,14 +34,15 @@ pub(crate) async fn prepare(
         draft: Draft::on(base),
         crew: Crew::new(),
         waiting: BTreeMap::new(),
+        free: VecDeque::new(),
         settled: VecDeque::new(),
         gate,
         log,
     };
     let prepared = walk.run().await;
     for (index, took) in walk.crew.unfinished() {
-        log.component(Step::new(
-            &graph.nodes[index].entry.name,
+        log.add(Step::new(
+            &graph.nodes[index].entry,
             Action::Abandoned,
             took,
         ));
@@ -55,40 +56,43 @@ struct Walk<'a> {
     crew: Crew<Fresh>,
     /// For each affected node, how many of its inputs are not settled yet.
     waiting: BTreeMap<usize, usize>,
-    /// Nodes that were settled, and whose dependants have not been told yet.
+    /// Nodes all of whose inputs are settled, and which have not been looked at yet.
+    free: VecDeque<usize>,
+    /// Nodes that are settled, and whose dependants have not been told yet.
     settled: VecDeque<usize>,
     gate: &'a Gate,
     log: &'a Log,
 }
 
-/// Something failed, and the log says what; or the reload was abandoned.
+/// Something failed, and the log says what; or the reload was given up.
 struct Refused;
 
 impl Walk<'_> {
     async fn run(&mut self) -> Result<(), Refused> {
         for &source in &self.graph.sources {
             self.build(source)?;
+            self.crew.breathe().await;
         }
         // Their dependants need not be told: nobody waits for a source that is settled by now.
         self.settled.clear();
         self.mark_affected();
-        let free = self.waiting.iter().filter(|(_, inputs)| **inputs == 0);
-        for node in free.map(|(node, _)| *node).collect::<Vec<_>>() {
-            self.visit(node)?;
-        }
         loop {
-            while let Some(settled) = self.settled.pop_front() {
-                self.tell_dependants(settled)?;
-            }
-            match self.crew.next().await {
-                Some(finished) => self.finish(finished)?,
-                None => return Ok(()),
+            if let Some(node) = self.free.pop_front() {
+                self.visit(node)?;
+                self.crew.breathe().await;
+            } else if let Some(node) = self.settled.pop_front() {
+                self.tell_dependants(node);
+            } else if let Some(finished) = self.crew.next().await {
+                self.finish(finished)?;
+            } else {
+                return Ok(());
             }
         }
     }
 
-    /// Fills `waiting`.
+    /// Fills `waiting`, and `free` with those that wait for nobody.
     fn mark_affected(&mut self) {
+        let nodes = &self.graph.nodes;
         let unsettled: Vec<usize> = self.crew.unfinished().map(|(source, _)| source).collect();
         let mut reached: Vec<usize> = self
             .draft
@@ -96,7 +100,7 @@ impl Walk<'_> {
             .chain(unsettled.iter().copied())
             .collect();
         while let Some(node) = reached.pop() {
-            for &dependant in &self.graph.nodes[node].dependants {
+            for &dependant in &nodes[node].dependants {
                 if self.waiting.insert(dependant, 0).is_none() {
                     reached.push(dependant);
                 }
@@ -104,16 +108,16 @@ impl Walk<'_> {
         }
         let affected: Vec<usize> = self.waiting.keys().copied().collect();
         for node in affected.into_iter().chain(unsettled) {
-            for dependant in &self.graph.nodes[node].dependants {
-                *self
-                    .waiting
-                    .get_mut(dependant)
-                    .expect("a dependant of an affected one is one") += 1;
+            for dependant in &nodes[node].dependants {
+                let inputs = self.waiting.get_mut(dependant);
+                *inputs.expect("a dependant of an affected node is affected") += 1;
             }
         }
+        let free = self.waiting.iter().filter(|(_, inputs)| **inputs == 0);
+        self.free.extend(free.map(|(node, _)| *node));
     }
 
-    fn tell_dependants(&mut self, settled: usize) -> Result<(), Refused> {
+    fn tell_dependants(&mut self, settled: usize) {
         for &dependant in &self.graph.nodes[settled].dependants {
             let inputs = self
                 .waiting
@@ -121,10 +125,9 @@ impl Walk<'_> {
                 .expect("it was marked as affected");
             *inputs -= 1;
             if *inputs == 0 {
-                self.visit(dependant)?;
+                self.free.push_back(dependant);
             }
         }
-        Ok(())
     }
 
     /// All inputs of this node are settled.
@@ -138,23 +141,19 @@ impl Walk<'_> {
             self.settled.push_back(index);
             return Ok(());
         }
-        match catch(|| node.build.is_due(&self.draft, self.draft.committed(index))) {
+        let (draft, committed) = (&self.draft, self.draft.committed(index));
+        match node.entry.watch(|| node.build.is_due(draft, committed)) {
             Ok(true) => self.build(index),
             Ok(false) => {
-                let took = std::time::Duration::ZERO;
-                let result = Ok(Fresh::Unchanged);
-                self.finish(Finished {
-                    id: index,
-                    result,
-                    took,
-                })
+                self.settle(index, Action::Unchanged, Duration::ZERO);
+                Ok(())
             }
-            Err(panicked) => self.fail(index, panicked),
+            Err(error) => self.refuse(index, error, Duration::ZERO),
         }
     }
 
     fn build(&mut self, index: usize) -> Result<(), Refused> {
-        if self.gate.is_abandoned() {
+        if self.gate.is_given_up() {
             return Err(Refused);
         }
         let node = &self.graph.nodes[index];
@@ -164,7 +163,7 @@ impl Walk<'_> {
                 Some(finished) => self.finish(finished),
                 None => Ok(()),
             },
-            Err(error) => self.fail(index, error),
+            Err(error) => self.refuse(index, error, Duration::ZERO),
         }
     }
 
@@ -174,32 +173,26 @@ impl Walk<'_> {
             result,
             took,
         } = finished;
-        let action = match result {
-            Ok(Fresh::Unchanged) => Action::Unchanged,
+        match result {
+            Ok(Fresh::Unchanged) => self.settle(index, Action::Unchanged, took),
             Ok(Fresh::Slot(slot)) => {
                 self.draft.replace(index, slot);
-                Action::Rebuilt
+                self.settle(index, Action::Rebuilt, took);
             }
-            Err(error) => {
-                self.log.component(Step::failed(
-                    &self.graph.nodes[index].entry.name,
-                    error,
-                    took,
-                ));
-                return Err(Refused);
-            }
-        };
-        self.log
-            .component(Step::new(&self.graph.nodes[index].entry.name, action, took));
-        self.settled.push_back(index);
+            Err(error) => return self.refuse(index, error, took),
+        }
         Ok(())
     }
 
-    fn fail(&mut self, index: usize, error: StepError) -> Result<(), Refused> {
-        self.finish(Finished {
-            id: index,
-            result: Err(error),
-            took: std::time::Duration::ZERO,
-        })
+    fn settle(&mut self, index: usize, action: Action, took: Duration) {
+        self.log
+            .add(Step::new(&self.graph.nodes[index].entry, action, took));
+        self.settled.push_back(index);
+    }
+
+    fn refuse(&self, index: usize, error: StepError, took: Duration) -> Result<(), Refused> {
+        self.log
+            .add(Step::failed(&self.graph.nodes[index].entry, error, took));
+        Err(Refused)
     }
 }

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 const PREPARING: u8 = 0;
 const COMMITTED: u8 = 1;
-const ABANDONED: u8 = 2;
+const GIVEN_UP: u8 = 2;
 
-/// One reload's gate: *preparing*, then exactly one of *committed* and *abandoned*.
+/// One reload's gate: *preparing*, then maybe *committed*, then maybe *given up*.
 ///
-/// The transaction commits, its supervisor abandons; whoever comes first decides. So what an
-/// abandoned reload still brings to an end, late, has no effect.
+/// The transaction commits, its supervisor gives up; whoever comes first decides. Once it is given
+/// up, the transaction may start nothing more and its results have no effect, however late they are.
 pub(crate) struct Gate(AtomicU8);
 
 impl Gate {
@@ -19,23 +19,28 @@ impl Gate {
 
     /// Whether the commit may take place.
     pub(crate) fn commit(&self) -> bool {
-        self.pass(COMMITTED)
-    }
-
-    /// Whether the reload could still be called off.
-    pub(crate) fn abandon(&self) -> bool {
-        self.pass(ABANDONED)
-    }
-
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == ABANDONED
-    }
-
-    fn pass(&self, to: u8) -> bool {
-        // Relaxed: the decision is all that is handed over. What was prepared never leaves the
-        // transaction's task, and what is published has an ordering of its own.
+        // Relaxed, here and below: the decision is all that is handed over. What was prepared never
+        // leaves the transaction's task, and what is published has an ordering of its own.
+        let (from, to) = (PREPARING, COMMITTED);
         self.0
-            .compare_exchange(PREPARING, to, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// Gives the reload up if it has not committed yet; tells whether. Then nothing has happened.
+    pub(crate) fn abandon(&self) -> bool {
+        let (from, to) = (PREPARING, GIVEN_UP);
+        self.0
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Gives the reload up in whatever state it is; tells whether it had committed.
+    pub(crate) fn give_up(&self) -> bool {
+        self.0.swap(GIVEN_UP, Ordering::Relaxed) == COMMITTED
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == GIVEN_UP
     }
 }

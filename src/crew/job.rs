@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::ledger::Entry;
-use crate::panic::{catch, drop_quietly};
+use super::entry::Entry;
+use crate::panic::drop_quietly;
 use crate::{BoxError, StepError};
 
 /// A boxed future of the app's.
@@ -25,34 +25,23 @@ impl<'a, T> Job<'a, T> {
     ///
     /// # Errors
     ///
-    /// If `make` panics, or an earlier job of this entry was given up and still runs.
+    /// If `make` panics, or an earlier step of this entry has not ended.
     pub(crate) fn start(
         entry: &Arc<Entry>,
         make: impl FnOnce() -> BoxFuture<'a, T>,
     ) -> Result<Self, StepError> {
-        if entry.is_running() {
-            return Err(StepError::busy());
-        }
-        entry.start();
+        entry.start()?;
         // From here on the entry ends with the job, also if `make` panics.
         let mut job = Self {
             entry: Arc::clone(entry),
             future: None,
         };
-        job.future = Some(job.watched(make)?);
+        job.future = Some(entry.polling(make)?);
         Ok(job)
     }
 
     pub(crate) fn entry(&self) -> &Arc<Entry> {
         &self.entry
-    }
-
-    /// Runs `f` with the ledger saying that this thread is in code of the app's.
-    fn watched<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
-        self.entry.set_polling(true);
-        let result = catch(f);
-        self.entry.set_polling(false);
-        result
     }
 }
 
@@ -64,27 +53,26 @@ impl<T> Future for Job<'_, T> {
             .future
             .take()
             .expect("a job is not polled after its end");
-        match self.watched(|| future.as_mut().poll(cx)) {
+        let result = match self.entry.polling(|| future.as_mut().poll(cx)) {
             Ok(Poll::Pending) => {
                 self.future = Some(future);
-                Poll::Pending
+                return Poll::Pending;
             }
-            Ok(Poll::Ready(result)) => {
-                drop_quietly(&self.entry.name, future);
-                Poll::Ready(result.map_err(StepError::error))
-            }
-            Err(panicked) => {
-                drop_quietly(&self.entry.name, future);
-                Poll::Ready(Err(panicked))
-            }
-        }
+            Ok(Poll::Ready(result)) => result.map_err(StepError::error),
+            Err(panicked) => Err(panicked),
+        };
+        let name = Arc::clone(&self.entry.name);
+        let _ = self.entry.polling(|| drop_quietly(&name, future));
+        Poll::Ready(result)
     }
 }
 
 impl<T> Drop for Job<'_, T> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
-            let _ = self.watched(|| drop_quietly(&self.entry.name, future));
+            let _ = self
+                .entry
+                .polling(|| drop_quietly(&self.entry.name, future));
         }
         self.entry.end();
     }

@@ -3,13 +3,13 @@
 //! The supervisor of a reload looks here for a step that blocks its thread, the next reload for one
 //! that was given up and still runs, and the signal thread for what to name when time is up.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::entry::{Entry, Kind};
 use crate::stragglers::{self, Scope};
 
 /// All steps of one manager.
@@ -17,33 +17,10 @@ pub(crate) struct Ledger {
     epoch: Instant,
     /// How long it may take to end after a stop, in nanoseconds. Set while the app starts.
     grace: AtomicU64,
-    steps: Mutex<Vec<Arc<Entry>>>,
-}
-
-/// One step: a component, an effect, a reloader or a notifier.
-///
-/// Its atomics are read by those who look on. They only ever say a little too early or too late
-/// that something runs, so `Relaxed` would do; `Release` and `Acquire` make a step that is seen to
-/// have ended really over, its drops included.
-pub(crate) struct Entry {
-    pub(crate) name: Arc<str>,
-    kind: Kind,
-    /// How long it may take, in nanoseconds. Set while the app starts, read when it runs.
-    timeout: AtomicU64,
-    ledger: Weak<Ledger>,
-    epoch: Instant,
-    /// Nanoseconds from the epoch to its start, plus one; zero while it does not run.
-    since: AtomicU64,
-    /// Whether it is being polled right now, so that its thread is in code of the app's.
-    polling: AtomicBool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Component,
-    Effect,
-    Reloader,
-    Notifier,
+    /// Those that are gone are forgotten.
+    steps: Mutex<Vec<Weak<Entry>>>,
+    /// The value whose drop runs now.
+    dropping: Mutex<Option<Arc<Entry>>>,
 }
 
 impl Ledger {
@@ -52,6 +29,7 @@ impl Ledger {
             epoch: Instant::now(),
             grace: AtomicU64::new(nanos(grace)),
             steps: Mutex::default(),
+            dropping: Mutex::default(),
         });
         stragglers::register(&ledger);
         ledger
@@ -61,42 +39,53 @@ impl Ledger {
         self.grace.store(nanos(grace), Ordering::Relaxed);
     }
 
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_nanos(self.grace.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn add(
         self: &Arc<Self>,
         kind: Kind,
         name: &Arc<str>,
         timeout: Duration,
     ) -> Arc<Entry> {
-        let entry = Arc::new(Entry {
-            name: Arc::clone(name),
-            kind,
-            timeout: AtomicU64::new(nanos(timeout)),
-            ledger: Arc::downgrade(self),
-            epoch: self.epoch,
-            since: AtomicU64::new(0),
-            polling: AtomicBool::new(false),
-        });
-        self.steps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&entry));
+        let entry = Arc::new(Entry::new(self, kind, name, timeout));
+        let mut steps = lock(&self.steps);
+        if steps.len() == steps.capacity() {
+            steps.retain(|step| step.strong_count() > 0);
+        }
+        steps.push(Arc::downgrade(&entry));
         entry
     }
 
-    /// The steps that run and have to come to an end. A notifier waits for as long as it likes; it
-    /// is among them only while it blocks its thread.
+    /// Runs the drop of a value of this component.
+    pub(crate) fn dropping(self: &Arc<Self>, name: &Arc<str>, drop: impl FnOnce()) {
+        let entry = Arc::new(Entry::new(self, Kind::Drop, name, Duration::MAX));
+        *lock(&self.dropping) = Some(Arc::clone(&entry));
+        // The entry is new, so nothing runs under it, and the drop catches its panics.
+        let _ = entry.watch(drop);
+        lock(&self.dropping).take();
+    }
+
+    /// What runs and has to come to an end. A notifier waits for as long as it likes; it is among
+    /// them only while it blocks its thread.
     pub(crate) fn running(&self) -> Vec<Arc<Entry>> {
-        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        let must_end = |entry: &&Arc<Entry>| {
+        let steps: Vec<_> = lock(&self.steps).iter().filter_map(Weak::upgrade).collect();
+        let dropping = lock(&self.dropping).clone();
+        let must_end = |entry: &Arc<Entry>| {
             entry.is_running() && (entry.kind != Kind::Notifier || entry.is_polling())
         };
-        steps.iter().filter(must_end).cloned().collect()
+        steps.into_iter().chain(dropping).filter(must_end).collect()
+    }
+
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
     }
 }
 
 impl Scope for Ledger {
     fn grace(&self) -> Duration {
-        Duration::from_nanos(self.grace.load(Ordering::Relaxed))
+        Self::grace(self)
     }
 
     fn running(&self) -> Vec<String> {
@@ -105,79 +94,14 @@ impl Scope for Ledger {
     }
 }
 
-impl Entry {
-    /// Keeps the ledger alive, and with it the names of what runs. For whoever may outlive the
-    /// manager because it blocks its thread.
-    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
-        self.ledger.upgrade()
-    }
-
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_nanos(self.timeout.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn set_timeout(&self, timeout: Duration) {
-        self.timeout.store(nanos(timeout), Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_component(&self) -> bool {
-        self.kind == Kind::Component
-    }
-
-    pub(crate) fn start(&self) {
-        let since = nanos(Instant::now().duration_since(self.epoch));
-        self.since.store(since + 1, Ordering::Release);
-    }
-
-    pub(crate) fn end(&self) {
-        self.since.store(0, Ordering::Release);
-    }
-
-    pub(crate) fn set_polling(&self, polling: bool) {
-        self.polling.store(polling, Ordering::Release);
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        self.since.load(Ordering::Acquire) != 0
-    }
-
-    pub(crate) fn is_polling(&self) -> bool {
-        self.polling.load(Ordering::Acquire)
-    }
-
-    /// When it began, if it runs.
-    pub(crate) fn since(&self) -> Option<Instant> {
-        let nanos = self.since.load(Ordering::Acquire).checked_sub(1)?;
-        Some(self.epoch + Duration::from_nanos(nanos))
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Longer than anybody waits, and short enough to be added to the time of every clock.
+/// As good as for ever, and every clock can hold it.
 pub(crate) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-fn nanos(duration: Duration) -> u64 {
+/// At most a [`CENTURY`].
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.min(CENTURY).as_nanos()).expect("a century has less than 2^64 ns")
-}
-
-/// "component `pool`, running for 12.3s", for a list of what did not end.
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            Kind::Component => "component",
-            Kind::Effect => "effect",
-            Kind::Reloader => "reloader",
-            Kind::Notifier => "notifier",
-        };
-        write!(f, "{kind} `{}`", self.name)?;
-        match self.since() {
-            Some(since) if self.kind != Kind::Notifier => {
-                write!(f, ", running for {:.1?}", since.elapsed())?;
-            }
-            _ => {}
-        }
-        match self.is_polling() {
-            true => f.write_str(" and blocking its thread"),
-            false => Ok(()),
-        }
-    }
 }

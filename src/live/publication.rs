@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use super::generation::{Draft, Generation};
 use super::slot::AnySlot;
+use crate::panic::wake_quietly;
 
 pub(crate) struct Publication {
     /// The manager that publishes here.
@@ -97,12 +98,9 @@ impl Publication {
         current.len()
     }
 
-    /// Makes the draft current and gives the number of the new generation.
-    pub(crate) fn commit(&self, draft: Draft) -> u64 {
-        let next = draft.finish();
-        let number = next.number;
-        self.publish(next);
-        number
+    /// Makes the draft current.
+    pub(crate) fn commit(&self, draft: Draft) {
+        self.publish(draft.finish());
     }
 
     /// The one place where something becomes visible. There is one publisher at a time: the
@@ -121,7 +119,7 @@ impl Publication {
             drop(cached);
             drop(stale);
         }
-        self.changes.send_replace(version);
+        wake_quietly(|| self.changes.send_replace(version));
     }
 }
 

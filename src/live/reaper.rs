@@ -4,10 +4,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::panic::drop_quietly;
-use crate::race::{Either, race};
 
 /// The way to the reaper. Every slot has one.
 #[derive(Clone)]
@@ -24,7 +22,7 @@ pub(crate) struct Remains {
 }
 
 impl Reaper {
-    /// The two ends: one for the slots, one for [`run`].
+    /// The two ends: one for the slots, one for the task that ends values.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Remains>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
@@ -37,6 +35,11 @@ impl Reaper {
 }
 
 impl Remains {
+    /// The component whose value it was.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     pub(super) fn new(
         name: Arc<str>,
         value: Box<dyn Any + Send>,
@@ -55,16 +58,5 @@ impl Drop for Remains {
         // First the value, then what it was built from: see invariant 2 of `Slot`.
         drop_quietly(&self.name, self.value.take());
         drop_quietly(&self.name, self.inputs.take());
-    }
-}
-
-/// Ends values until `end` is cancelled, and then those that have arrived by then.
-pub(crate) async fn run(mut arrivals: mpsc::UnboundedReceiver<Remains>, end: CancellationToken) {
-    while let Either::Second(Some(remains)) = race(end.cancelled(), arrivals.recv()).await {
-        drop(remains);
-    }
-    arrivals.close();
-    while let Some(remains) = arrivals.recv().await {
-        drop(remains);
     }
 }

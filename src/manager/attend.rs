@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::status::NotifierStatus;
 use crate::crew::{Entry, Job};
 use crate::notify::DynNotifier;
+use crate::panic::Quiet;
 use crate::{Error, StepError, Trigger};
 
 /// The pause after the first failure. It doubles with each further one, up to [`LONGEST`].
@@ -23,7 +24,7 @@ const STEADY: Duration = Duration::from_secs(60);
 
 /// A notifier, and where its failures go.
 pub(super) struct Attended {
-    pub(super) notifier: Box<dyn DynNotifier>,
+    pub(super) notifier: Quiet<Box<dyn DynNotifier>>,
     pub(super) entry: Arc<Entry>,
     /// Its place in the status.
     pub(super) index: usize,
@@ -50,6 +51,7 @@ impl Attended {
                     tokio::task::yield_now().await;
                 }
                 Err(error) if policy == OnError::Stop => {
+                    self.note(&shared, Some(error.clone()));
                     // Without a receiver the run is over, and nobody needs to be told.
                     drop(fatal.send(Error::notifier(&self.entry.name, error)));
                     return;

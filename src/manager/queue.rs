@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+use crate::panic::wake_quietly;
 use crate::{Report, Trigger, Triggers};
 
 /// What is asked for.
@@ -43,10 +44,18 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// Forgets those who went away, when there is no room for another one.
+    fn add(&mut self, caller: oneshot::Sender<Arc<Report>>) {
+        if self.waiting.len() == self.waiting.capacity() {
+            self.waiting.retain(|caller| !caller.is_closed());
+        }
+        self.waiting.push(caller);
+    }
+
     pub(super) fn answer(self, report: &Arc<Report>) {
         for caller in self.waiting {
             // A caller who went away wants no answer.
-            drop(caller.send(Arc::clone(report)));
+            wake_quietly(|| drop(caller.send(Arc::clone(report))));
         }
     }
 }
@@ -67,7 +76,7 @@ impl Queue {
     /// Asks, and gives the channel on which the report will come.
     pub(super) fn ask(&self, wanted: Wanted, trigger: Trigger) -> oneshot::Receiver<Arc<Report>> {
         let (caller, answer) = oneshot::channel();
-        self.push_with(wanted, trigger, |batch| batch.waiting.push(caller));
+        self.push_with(wanted, trigger, |batch| batch.add(caller));
         answer
     }
 
@@ -127,7 +136,7 @@ impl Queue {
         state.closed = true;
         let dropped = (state.reload.take(), state.check.take());
         drop(state);
-        drop(dropped);
+        wake_quietly(|| drop(dropped));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

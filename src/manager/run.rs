@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
-use super::serve::{Served, serve};
+use super::reap::reap;
+use super::serve::serve;
 use super::task::Task;
 use super::transaction::Core;
 use crate::crew::CENTURY;
 use crate::error::Chain;
-use crate::live::run_reaper;
 use crate::panic::{catch, drop_quietly};
 use crate::{AppOutput, BoxError, Error};
 
@@ -33,7 +33,7 @@ where
         remains,
         ..
     } = manager;
-    let (policy, grace, closer) = (manager.policy, manager.grace, manager.closer);
+    let (policy, closer) = (manager.policy, manager.closer);
     let components = graph.nodes.iter().map(|node| node.entry.timeout());
     let effects = graph.effects.iter().map(|effect| effect.entry.timeout());
     let hooks = reloaders
@@ -47,43 +47,35 @@ where
         .unwrap_or(CENTURY);
 
     let end_reaping = CancellationToken::new();
-    let reaping = Task(tokio::spawn(run_reaper(remains, end_reaping.clone())));
+    let reaping = reap(remains, end_reaping.clone(), Arc::clone(&ledger));
+    let reaping = Task(tokio::spawn(reaping));
     let core = Core {
         shared: Arc::clone(&shared),
         graph,
         reloaders,
-        ledger,
+        ledger: Arc::clone(&ledger),
         due: Mutex::new(BTreeSet::new()),
         shortest,
-        grace,
     };
-    let serving = Task(tokio::spawn(serve(
-        Arc::new(core),
-        notifiers,
-        policy,
-        closer,
-    )));
+    let serving = serve(Arc::new(core), notifiers, policy, closer);
+    let serving = Task(tokio::spawn(serving));
 
     let outcome = guarded(app, shared.stop.clone()).await;
     shared.stop.cancel();
-    let Served {
-        failure,
-        mut leftovers,
-    } = match serving.await {
-        Ok(served) => served,
+    let failure = match serving.await {
+        Ok(failure) => failure,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down.
-        Err(_) => Served {
-            failure: None,
-            leftovers: Vec::new(),
-        },
+        Err(_) => None,
     };
     // What nobody holds any more is ended before this returns. What is still held, by handles that
     // the app keeps, ends in place when they go.
+    drop(shared);
     end_reaping.cancel();
-    if timeout(grace, reaping).await.is_err() {
-        leftovers.push("the drop of a replaced value".to_owned());
-    }
+    let grace = ledger.grace();
+    let _ = timeout(grace, reaping).await;
+    let running = ledger.running();
+    let leftovers = running.iter().map(ToString::to_string).collect();
     conclude(failure, outcome, leftovers, grace)
 }
 

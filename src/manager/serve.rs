@@ -14,7 +14,6 @@ use super::shared::Shared;
 use super::supervise::supervise;
 use super::transaction::Core;
 use crate::Error;
-use crate::panic::drop_quietly;
 use crate::race::{Either, race};
 
 /// How often the loop looks whether what it could not stop has ended after all.
@@ -30,15 +29,8 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// How the loop ended.
-pub(super) struct Served {
-    /// Why, where that was not the stop: the policy is to stop at the first failure.
-    pub(super) failure: Option<Error>,
-    /// What could not be stopped within the grace period.
-    pub(super) leftovers: Vec<String>,
-}
-
-/// Makes reloads until the stop.
+/// Makes reloads until the stop. Gives the failure that ended the run, where the policy is to stop at
+/// the first one.
 ///
 /// # Cancel safety
 ///
@@ -48,7 +40,7 @@ pub(super) async fn serve(
     notifiers: Vec<Attended>,
     policy: OnError,
     closer: CloseOnDrop,
-) -> Served {
+) -> Option<Error> {
     let shared = Arc::clone(&core.shared);
     let (fatal, mut failures) = mpsc::unbounded_channel();
     let mut attending = JoinSet::new();
@@ -78,24 +70,18 @@ pub(super) async fn serve(
         }
     }
     drop(closer);
-    let leftovers = wind_down(&core, attending).await;
-    // The closures of the app go here, and the inputs that effects have kept.
-    drop_quietly("the manager", core);
-    Served { failure, leftovers }
+    wind_down(&core, attending).await;
+    failure
 }
 
-/// Stops the notifiers and waits for whatever blocks its thread, within the grace period.
-async fn wind_down(core: &Core, mut attending: JoinSet<()>) -> Vec<String> {
-    let give_up = Instant::now() + core.grace;
+/// Stops the notifiers, and waits for whatever blocks its thread, within the grace period. What does
+/// not end by then is in the ledger.
+async fn wind_down(core: &Core, mut attending: JoinSet<()>) {
+    let give_up = core.shared.give_up(core.ledger.grace());
     attending.abort_all();
     let all_gone = async { while attending.join_next().await.is_some() {} };
-    // What does not end is in the ledger.
     let _ = timeout_at(give_up, all_gone).await;
-    loop {
-        let running = core.ledger.running();
-        if running.is_empty() || Instant::now() >= give_up {
-            return running.iter().map(ToString::to_string).collect();
-        }
+    while !core.ledger.running().is_empty() && Instant::now() < give_up {
         sleep(LOOK).await;
     }
 }

@@ -1,15 +1,18 @@
 //! What handles, the manager's loop and its transactions share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Reports;
 use super::queue::Queue;
 use super::status::{History, Status};
 use crate::live::Publication;
+use crate::panic::wake_quietly;
 use crate::{Outcome, Report};
 
 pub(super) struct Shared {
@@ -19,6 +22,8 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     /// Cancelled when the end has begun, by the manager or by the app.
     pub(super) stop: CancellationToken,
+    /// When the grace period ends, once the stop was seen.
+    give_up: OnceLock<Instant>,
     history: Mutex<History>,
     /// `None` once there will be no more reports.
     reports: Mutex<Option<broadcast::Sender<Arc<Report>>>>,
@@ -33,6 +38,7 @@ impl Shared {
             publication: Publication::new(id),
             queue: Queue::new(),
             stop: CancellationToken::new(),
+            give_up: OnceLock::new(),
             history: Mutex::default(),
             reports: Mutex::new(Some(broadcast::Sender::new(Reports::KEPT))),
         })
@@ -76,8 +82,13 @@ impl Shared {
         }
         if let Some(reports) = &*self.reports() {
             // An error says that nobody listens.
-            drop(reports.send(Arc::clone(report)));
+            wake_quietly(|| drop(reports.send(Arc::clone(report))));
         }
+    }
+
+    /// When the grace period ends. It begins with the first call, which is made when the stop is seen.
+    pub(super) fn give_up(&self, grace: Duration) -> Instant {
+        *self.give_up.get_or_init(|| Instant::now() + grace)
     }
 
     /// Begins the end, and tells everyone who waits for something.

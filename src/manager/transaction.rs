@@ -4,14 +4,15 @@
 //! last one to let go of an old slot sends its value to the reaper.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::shared::Shared;
+use super::supervise::Ending;
 use crate::component::{Graph, prepare};
-use crate::crew::{BoxFuture, Crew, Entry, Gate, Job, Ledger};
+use crate::crew::{BoxFuture, Crew, Entry, Finished, Gate, Job, Ledger};
 use crate::live::Draft;
-use crate::panic::catch;
+use crate::panic::Quiet;
 use crate::reloader::DynReloader;
 use crate::report::Log;
 use crate::{Action, Outcome, Step, StepError, Triggers};
@@ -26,13 +27,26 @@ pub(super) struct Core {
     pub(super) due: Mutex<BTreeSet<usize>>,
     /// The shortest timeout of all steps.
     pub(super) shortest: Duration,
-    pub(super) grace: Duration,
 }
 
 /// A reloader.
 pub(super) struct Hook {
     pub(super) entry: Arc<Entry>,
-    pub(super) reloader: Arc<dyn DynReloader>,
+    pub(super) reloader: Quiet<Arc<dyn DynReloader>>,
+}
+
+impl Core {
+    /// What the apply phase of this moment has not run: effects that are due, and all reloaders.
+    pub(super) fn effects_to_come(&self) -> impl Iterator<Item = Arc<Entry>> {
+        let due = self.due().clone().into_iter();
+        let effects = due.map(|index| Arc::clone(&self.graph.effects[index].entry));
+        let hooks = self.reloaders.values().flatten();
+        effects.chain(hooks.map(|hook| Arc::clone(&hook.entry)))
+    }
+
+    fn due(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One reload or check.
@@ -51,32 +65,35 @@ enum Halt {
 }
 
 impl Transaction {
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> Ending {
         let base = self.core.shared.publication.current();
         let Some(draft) = prepare(&self.core.graph, base, &self.gate, &self.log).await else {
-            return Outcome::Rejected;
+            return Ending::Outcome(Outcome::Rejected);
         };
-        let committed = draft.changed().len() > 0;
+        let changed: Vec<usize> = draft.changed().collect();
+        let any = !changed.is_empty();
         if self.check {
-            return if committed {
+            return Ending::Outcome(if any {
                 Outcome::Valid
             } else {
                 Outcome::Unchanged
-            };
+            });
         }
         if !self.gate.commit() {
-            // Whoever abandoned this reload has reported it.
-            return Outcome::Interrupted { committed: false };
+            // Whoever gave this reload up has reported it.
+            return Ending::Interrupted;
         }
-        let changed: Vec<usize> = draft.changed().collect();
-        if committed {
+        if any {
             self.core.shared.publication.commit(draft);
         }
         match self.apply(&changed).await {
-            Ok(()) if committed => Outcome::Applied,
-            Ok(()) => Outcome::Unchanged,
-            Err(Halt::Failed) => Outcome::Partial,
-            Err(Halt::Stopped) => Outcome::Interrupted { committed },
+            Ok(()) => Ending::Outcome(if any {
+                Outcome::Applied
+            } else {
+                Outcome::Unchanged
+            }),
+            Err(Halt::Failed) => Ending::Outcome(Outcome::Partial),
+            Err(Halt::Stopped) => Ending::Interrupted,
         }
     }
 
@@ -85,7 +102,7 @@ impl Transaction {
     async fn apply(&self, changed: &[usize]) -> Result<(), Halt> {
         let mut halted = self.run_effects(changed).await;
         for hooks in self.core.reloaders.values() {
-            if halted.is_ok() && self.core.shared.stop.is_cancelled() {
+            if halted.is_ok() && self.is_stopped() {
                 halted = Err(Halt::Stopped);
             }
             if halted.is_ok() {
@@ -98,80 +115,76 @@ impl Transaction {
     }
 
     async fn run_effects(&self, changed: &[usize]) -> Result<(), Halt> {
-        let effects = &self.core.graph.effects;
-        let mut candidates = self.due().clone();
-        candidates.extend(
-            changed
-                .iter()
-                .flat_map(|&node| &self.core.graph.nodes[node].effects),
-        );
+        let graph = &self.core.graph;
+        let mut candidates = self.core.due().clone();
+        candidates.extend(changed.iter().flat_map(|&node| &graph.nodes[node].effects));
         if candidates.is_empty() {
             return Ok(());
         }
         // Until it has run well, an effect counts as due.
-        self.due().extend(&candidates);
+        self.core.due().extend(&candidates);
         let now = Draft::on(self.core.shared.publication.current());
-        let mut group = Group::new(&self.log);
+        let mut group = Group::new(self, |index| {
+            self.core.due().remove(&index);
+        });
         for index in candidates {
-            let effect = &effects[index];
-            match catch(|| effect.run.is_due(&now)) {
-                Ok(false) => self.settle(index),
-                Ok(true) if self.core.shared.stop.is_cancelled() => {
+            let effect = &graph.effects[index];
+            match effect.entry.watch(|| effect.run.is_due(&now)) {
+                Ok(false) => group.well(index),
+                Ok(true) if self.is_stopped() => {
                     self.skip(&effect.entry);
                     group.halted = Err(Halt::Stopped);
                 }
                 Ok(true) => group.start(index, &effect.entry, || effect.run.start(&now)),
-                Err(panicked) => group.fail(&effect.entry, panicked),
+                Err(error) => group.fail(&effect.entry, error, Duration::ZERO),
             }
+            group.crew.breathe().await;
         }
-        group.finish(|index| self.settle(index)).await
+        group.finish().await
     }
 
     async fn run_hooks(&self, hooks: &[Hook]) -> Result<(), Halt> {
-        let mut group = Group::new(&self.log);
+        let mut group = Group::new(self, |_| ());
         for (index, hook) in hooks.iter().enumerate() {
             let (reloader, triggers) = (Arc::clone(&hook.reloader), self.triggers.clone());
             group.start(index, &hook.entry, || {
                 Box::pin(async move { reloader.reload(triggers).await })
             });
+            group.crew.breathe().await;
         }
-        group.finish(|_| ()).await
+        group.finish().await
     }
 
     fn skip(&self, entry: &Entry) {
         self.log
-            .effect(Step::new(&entry.name, Action::Skipped, Duration::ZERO));
+            .add(Step::new(entry, Action::Skipped, Duration::ZERO));
     }
 
-    /// The effect has run well with the current values.
-    fn settle(&self, effect: usize) {
-        self.due().remove(&effect);
-    }
-
-    fn due(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
-        self.core.due.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether nothing more may be started.
+    fn is_stopped(&self) -> bool {
+        self.core.shared.stop.is_cancelled() || self.gate.is_given_up()
     }
 }
 
 /// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
 /// of the others.
-struct Group<'a> {
+struct Group<'a, W> {
+    transaction: &'a Transaction,
     crew: Crew<()>,
     entries: BTreeMap<usize, Arc<Entry>>,
-    done: Vec<usize>,
+    /// Called with each that ran well, unless the reload was given up by then.
+    note_well: W,
     halted: Result<(), Halt>,
-    log: &'a Log,
 }
 
-impl<'a> Group<'a> {
-    fn new(log: &'a Log) -> Self {
-        let (crew, entries) = (Crew::new(), BTreeMap::new());
+impl<'a, W: Fn(usize)> Group<'a, W> {
+    fn new(transaction: &'a Transaction, note_well: W) -> Self {
         Self {
-            crew,
-            entries,
-            done: Vec::new(),
+            transaction,
+            crew: Crew::new(),
+            entries: BTreeMap::new(),
+            note_well,
             halted: Ok(()),
-            log,
         }
     }
 
@@ -181,49 +194,53 @@ impl<'a> Group<'a> {
         entry: &Arc<Entry>,
         make: impl FnOnce() -> BoxFuture<'static, ()>,
     ) {
+        if self.transaction.gate.is_given_up() {
+            return;
+        }
+        self.entries.insert(index, Arc::clone(entry));
         match Job::start(entry, make) {
             Ok(job) => {
                 if let Some(finished) = self.crew.push(index, job) {
-                    self.note(index, entry, finished.result, finished.took);
-                } else {
-                    self.entries.insert(index, Arc::clone(entry));
+                    self.end(finished);
                 }
             }
-            Err(error) => self.fail(entry, error),
+            Err(error) => self.fail(entry, error, Duration::ZERO),
         }
     }
 
-    fn fail(&mut self, entry: &Entry, error: StepError) {
-        self.log
-            .effect(Step::failed(&entry.name, error, Duration::ZERO));
+    fn end(&mut self, finished: Finished<()>) {
+        let Finished { id, result, took } = finished;
+        let entry = self
+            .entries
+            .remove(&id)
+            .expect("only what was started ends");
+        match result {
+            Ok(()) => {
+                self.transaction
+                    .log
+                    .add(Step::new(&entry, Action::Ran, took));
+                self.well(id);
+            }
+            Err(error) => self.fail(&entry, error, took),
+        }
+    }
+
+    fn well(&self, index: usize) {
+        if !self.transaction.gate.is_given_up() {
+            (self.note_well)(index);
+        }
+    }
+
+    fn fail(&mut self, entry: &Entry, error: StepError, took: Duration) {
+        self.transaction.log.add(Step::failed(entry, error, took));
         self.halted = Err(Halt::Failed);
     }
 
-    fn note(&mut self, index: usize, entry: &Entry, result: Result<(), StepError>, took: Duration) {
-        match result {
-            Ok(()) => {
-                self.done.push(index);
-                self.log.effect(Step::new(&entry.name, Action::Ran, took));
-            }
-            Err(error) => {
-                self.log.effect(Step::failed(&entry.name, error, took));
-                self.halted = Err(Halt::Failed);
-            }
+    /// Waits for all.
+    async fn finish(mut self) -> Result<(), Halt> {
+        while let Some(finished) = self.crew.next().await {
+            self.end(finished);
         }
-    }
-
-    /// Waits for all, and calls `well` for each that ran well.
-    async fn finish(mut self, well: impl Fn(usize)) -> Result<(), Halt> {
-        loop {
-            self.done.drain(..).for_each(&well);
-            let Some(finished) = self.crew.next().await else {
-                return self.halted;
-            };
-            let entry = self
-                .entries
-                .remove(&finished.id)
-                .expect("only what was started ends");
-            self.note(finished.id, &entry, finished.result, finished.took);
-        }
+        self.halted
     }
 }

@@ -1,0 +1,170 @@
+//! One step in the ledger.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ledger::{Ledger, nanos};
+use crate::StepError;
+use crate::panic::catch;
+
+/// `since` while nothing runs.
+const IDLE: u64 = 0;
+/// `since` while a step that was started waits for a core, so that its time has not begun.
+const QUEUED: u64 = u64::MAX;
+
+/// One step: a component, an effect, a reloader or a notifier.
+///
+/// Its atomics are read by those who look on. They only ever say a little too early or too late
+/// that something runs, so `Relaxed` would do; `Release` and `Acquire` make a step that is seen to
+/// have ended really over, its drops included.
+pub(crate) struct Entry {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: Kind,
+    /// How long it may take, in nanoseconds. Set while the app starts, read when it runs.
+    timeout: AtomicU64,
+    ledger: Weak<Ledger>,
+    epoch: Instant,
+    /// Nanoseconds from the epoch to its start, plus one; or `IDLE`, or `QUEUED`.
+    since: AtomicU64,
+    /// Whether a thread is in code of the app's for it right now.
+    polling: AtomicBool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Component,
+    Effect,
+    Reloader,
+    Notifier,
+    Drop,
+}
+
+impl Entry {
+    pub(super) fn new(
+        ledger: &Arc<Ledger>,
+        kind: Kind,
+        name: &Arc<str>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            name: Arc::clone(name),
+            kind,
+            timeout: AtomicU64::new(nanos(timeout)),
+            ledger: Arc::downgrade(ledger),
+            epoch: ledger.epoch(),
+            since: AtomicU64::new(IDLE),
+            polling: AtomicBool::new(false),
+        }
+    }
+
+    /// Keeps the ledger alive, and with it the names of what runs. For whoever may outlive the
+    /// manager because it blocks its thread.
+    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.ledger.upgrade()
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_nanos(self.timeout.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        self.timeout.store(nanos(timeout), Ordering::Relaxed);
+    }
+
+    /// Calls code of the app's that does not wait.
+    ///
+    /// # Errors
+    ///
+    /// If it panics, or an earlier step of this entry has not ended.
+    pub(crate) fn watch<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
+        self.start()?;
+        let result = self.polling(f);
+        self.end();
+        result
+    }
+
+    /// The start of a step.
+    pub(super) fn start(&self) -> Result<(), StepError> {
+        let (order, fails) = (Ordering::AcqRel, Ordering::Acquire);
+        let started = self.since.compare_exchange(IDLE, self.now(), order, fails);
+        started.map(drop).map_err(|_| StepError::busy())
+    }
+
+    /// The step waits for a core; its time begins with the next call of [`begin`](Self::begin).
+    pub(super) fn queue(&self) {
+        self.since.store(QUEUED, Ordering::Release);
+    }
+
+    /// The time of a step that was queued begins.
+    pub(super) fn begin(&self) {
+        self.since.store(self.now(), Ordering::Release);
+    }
+
+    pub(super) fn end(&self) {
+        self.since.store(IDLE, Ordering::Release);
+    }
+
+    /// Runs `f` with the ledger saying that a thread is in code of the app's.
+    pub(super) fn polling<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
+        self.polling.store(true, Ordering::Release);
+        let result = catch(f);
+        self.polling.store(false, Ordering::Release);
+        result
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.since.load(Ordering::Acquire) != IDLE
+    }
+
+    pub(crate) fn is_polling(&self) -> bool {
+        self.polling.load(Ordering::Acquire)
+    }
+
+    /// When its time began, if it runs and is not queued.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        match self.since.load(Ordering::Acquire) {
+            IDLE | QUEUED => None,
+            since => Some(self.epoch + Duration::from_nanos(since - 1)),
+        }
+    }
+
+    /// Why it is given up when its time is over.
+    pub(crate) fn overdue(&self) -> StepError {
+        match self.is_polling() {
+            true => StepError::blocked(self.timeout()),
+            false => StepError::timed_out(self.timeout()),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        nanos(Instant::now().duration_since(self.epoch)) + 1
+    }
+}
+
+/// "component `pool`, running for 12.3s", for a list of what did not end.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Component => "component",
+            Kind::Effect => "effect",
+            Kind::Reloader => "reloader",
+            Kind::Notifier => "notifier",
+            Kind::Drop => "the drop of an old value of",
+        };
+        write!(f, "{kind} `{}`", self.name)?;
+        match self.since() {
+            Some(since) if self.kind != Kind::Notifier => {
+                write!(f, ", running for {:.1?}", since.elapsed())?;
+            }
+            _ => {}
+        }
+        match self.is_polling() {
+            true => f.write_str(" and blocking its thread"),
+            false => Ok(()),
+        }
+    }
+}
