@@ -68,7 +68,7 @@ async fn invariant_9_dropping_the_run_stops_everything_and_answers_everyone() {
     let mut reload = Manager::new();
     let wait = latch.clone();
     reload.add(0, "slow", async move |_: rekindle::Triggers| {
-        wait.pass().await
+        wait.pass().await;
     });
     reload.on(Silent(Flag(Arc::clone(&gone))));
     let handle = reload.handle();
@@ -158,7 +158,7 @@ async fn invariant_10_a_running_group_may_finish_and_no_other_is_started() {
     let number = reload.source("number", dial.clone()).await.unwrap();
     let wait = latch.clone();
     reload.add(1, "first", async move |_: rekindle::Triggers| {
-        wait.pass().await
+        wait.pass().await;
     });
     reload.add(2, "second", async |triggers: rekindle::Triggers| {
         assert_eq!(triggers.total(), 0, "it must not run");
@@ -188,7 +188,7 @@ async fn invariant_10_a_group_that_outlives_the_grace_period_is_dropped_and_name
     let mut reload = Manager::new().grace(Duration::from_secs(3));
     let wait = latch.clone();
     reload.add(1, "endless", async move |_: rekindle::Triggers| {
-        wait.pass().await
+        wait.pass().await;
     });
     let handle = reload.handle();
     let run = reload.run(async move |stop| {
@@ -242,7 +242,7 @@ async fn invariant_11_a_notifier_that_fails_is_reported_and_asked_again_with_gro
         assert!(
             notifier.error().unwrap().is_panic() || notifier.error().unwrap().inner().is_some()
         );
-        let times = times.lock().unwrap();
+        let times = times.lock().unwrap().clone();
         let pauses: Vec<u128> = times
             .windows(2)
             .map(|pair| (pair[1] - pair[0]).as_millis())
