@@ -9,7 +9,6 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::queue::{Batch, Wanted};
@@ -69,18 +68,21 @@ pub(super) enum Ending {
     Interrupted,
 }
 
+impl Ending {
+    /// Whether all that was started has ended by itself.
+    fn is_clean(self) -> bool {
+        matches!(
+            self,
+            Self::Outcome(Outcome::Applied | Outcome::Unchanged | Outcome::Valid)
+        )
+    }
+}
+
 struct Supervisor<'a> {
     core: &'a Arc<Core>,
     gate: Arc<Gate>,
     log: Arc<Log>,
     began: Instant,
-}
-
-/// Why a reload is given up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    Overdue,
-    Stop,
 }
 
 impl Drop for Supervisor<'_> {
@@ -101,60 +103,68 @@ impl Supervisor<'_> {
         let transaction = inside::scope(self.core.shared.id, transaction.run());
         let mut task = Task(tokio::spawn(transaction));
         let mut stopped = false;
-        let (ending, steps) = loop {
+        // No step can be overdue before the shortest timeout has passed.
+        let mut look = self.began + self.core.shortest + SLACK;
+        loop {
             let stop = async {
                 match stopped {
                     false => self.core.shared.stop.cancelled().await,
                     true => pending().await,
                 }
             };
-            let events = race(stop, sleep_until(self.next_look(stopped)));
-            match race(&mut task, events).await {
-                Either::First(Ok(ending)) => break (ending, self.log.close([])),
-                Either::First(Err(error)) => break self.broken(&error),
+            match race(&mut task, race(stop, sleep_until(look))).await {
+                Either::First(Ok(ending)) => {
+                    if !ending.is_clean() {
+                        self.let_go().await;
+                    }
+                    return (ending, self.log.close([]));
+                }
+                Either::First(Err(error)) => {
+                    // The runtime shuts down, or this crate has a bug.
+                    tracing::error!(target: "rekindle", "a reload broke off: {error}");
+                    return self.give_up(task, Ending::Interrupted).await;
+                }
                 Either::Second(Either::First(())) => {
                     stopped = true;
                     self.core.shared.queue.close();
                     // What is committed may go on, for as long as the grace period lasts.
                     if self.gate.abandon() {
-                        break (Ending::Interrupted, self.give_up(Reason::Stop));
+                        return self.give_up(task, Ending::Interrupted).await;
                     }
+                    look = look.min(self.grace_ends());
                 }
                 Either::Second(Either::Second(())) => {
-                    if stopped && self.grace_ends() <= Instant::now() {
-                        break (Ending::Interrupted, self.give_up(Reason::Stop));
-                    }
-                    if self
-                        .running()
-                        .iter()
-                        .any(|(entry, since)| is_overdue(entry, *since))
-                    {
+                    let running = self.running();
+                    if running.iter().any(|step| self.is_overdue(step)) {
                         let refused = self.gate.abandon();
                         let outcome = if refused {
                             Outcome::Rejected
                         } else {
                             Outcome::Partial
                         };
-                        break (Ending::Outcome(outcome), self.give_up(Reason::Overdue));
+                        return self.give_up(task, Ending::Outcome(outcome)).await;
                     }
+                    if stopped && self.grace_ends() <= Instant::now() {
+                        return self.give_up(task, Ending::Interrupted).await;
+                    }
+                    look = self.next_look(&running, stopped);
                 }
             }
-        };
-        drop(task);
-        self.let_go().await;
-        (ending, steps)
+        }
     }
 
-    /// When a step may be overdue, or the grace period is over. A step whose time has not begun yet
-    /// cannot be overdue before the shortest timeout has passed.
-    fn next_look(&self, stopped: bool) -> Instant {
-        let mut look = Instant::now() + self.core.shortest + SLACK;
-        for (entry, since) in self.running() {
-            look = look.min(since + entry.timeout() + SLACK);
-        }
+    /// When one of these may be overdue, or one that begins from now on, or the grace period over.
+    fn next_look(&self, running: &[Running], stopped: bool) -> Instant {
+        let begins_now = Instant::now() + self.core.shortest;
+        let ends = |(entry, since): &Running| since.map(|since| since + entry.timeout());
+        let first = running
+            .iter()
+            .filter_map(ends)
+            .fold(begins_now, Instant::min)
+            + SLACK;
         match stopped {
-            true => look.min(self.grace_ends()),
-            false => look,
+            true => first.min(self.grace_ends()),
+            false => first,
         }
     }
 
@@ -163,28 +173,25 @@ impl Supervisor<'_> {
     }
 
     /// Gives the reload up, and tells what is left of it.
-    fn give_up(&self, reason: Reason) -> Vec<Step> {
+    async fn give_up(&self, task: Task<Ending>, ending: Ending) -> (Ending, Vec<Step>) {
         let committed = self.gate.give_up();
-        let mut rest = Vec::new();
-        for (entry, since) in self.running() {
-            let took = since.elapsed();
-            rest.push(match reason {
-                Reason::Overdue if is_overdue(&entry, since) => {
-                    Step::failed(&entry, entry.overdue(), took)
+        let left = self.running().into_iter().map(|step| {
+            let (entry, since) = &step;
+            let took = since.map_or(Duration::ZERO, |since| since.elapsed());
+            match ending {
+                Ending::Outcome(_) if self.is_overdue(&step) => {
+                    Step::failed(entry, entry.overdue(), took)
                 }
-                _ => Step::new(&entry, Action::Abandoned, took),
-            });
-        }
-        if committed {
-            rest.extend(self.core.effects_to_come().map(|entry| skipped(&entry)));
-        }
-        self.log.close(rest)
-    }
-
-    /// The task ended without an outcome: the runtime shuts down, or this crate has a bug.
-    fn broken(&self, error: &JoinError) -> (Ending, Vec<Step>) {
-        tracing::error!(target: "rekindle", "a reload broke off: {error}");
-        (Ending::Interrupted, self.give_up(Reason::Stop))
+                _ => Step::new(entry, Action::Abandoned, took),
+            }
+        });
+        let to_come = committed.then(|| self.core.effects_to_come());
+        let to_come = to_come.into_iter().flatten();
+        let skipped = to_come.map(|entry| Step::new(&entry, Action::Skipped, Duration::ZERO));
+        let steps = self.log.close(left.chain(skipped));
+        drop(task);
+        self.let_go().await;
+        (ending, steps)
     }
 
     /// What did not end well may have left steps behind that were told to end and have not yet, and
@@ -192,39 +199,28 @@ impl Supervisor<'_> {
     /// that it still runs.
     async fn let_go(&self) {
         let give_up = Instant::now() + LETTING_GO;
-        while self
-            .core
-            .ledger
-            .running()
-            .iter()
-            .any(|entry| is_step(entry))
-            && Instant::now() < give_up
-        {
+        while !self.running().is_empty() && Instant::now() < give_up {
             sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// The steps of this reload whose time runs.
-    fn running(&self) -> Vec<(Arc<Entry>, Instant)> {
-        let steps = self
-            .core
-            .ledger
-            .running()
-            .into_iter()
-            .filter(|entry| is_step(entry));
-        let steps = steps.filter_map(|entry| entry.since().map(|since| (entry, since)));
-        steps.filter(|(_, since)| *since >= self.began).collect()
+    fn is_overdue(&self, (entry, since): &Running) -> bool {
+        since.is_some_and(|since| since.elapsed() >= entry.timeout() + SLACK)
+    }
+
+    /// The steps of this reload that run.
+    fn running(&self) -> Vec<Running> {
+        let running = self.core.ledger.running().into_iter();
+        let steps = running.filter(|entry| is_step(entry));
+        let steps = steps.map(|entry| (Arc::clone(&entry), entry.since()));
+        let of_this_reload = |(_, since): &Running| since.is_none_or(|since| since >= self.began);
+        steps.filter(of_this_reload).collect()
     }
 }
 
+/// A step that runs, and since when; `None` while it waits for a core.
+type Running = (Arc<Entry>, Option<Instant>);
+
 fn is_step(entry: &Entry) -> bool {
     matches!(entry.kind, Kind::Component | Kind::Effect | Kind::Reloader)
-}
-
-fn is_overdue(entry: &Entry, since: Instant) -> bool {
-    since.elapsed() >= entry.timeout() + SLACK
-}
-
-fn skipped(entry: &Entry) -> Step {
-    Step::new(entry, Action::Skipped, Duration::ZERO)
 }
