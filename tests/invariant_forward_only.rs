@@ -116,7 +116,7 @@ fn snapshot(parts: &Parts) -> u64 {
 /// Invariants 1 and 3: no snapshot mixes generations; and once anyone has seen a generation of one
 /// component, no later read of any component, in any way, by anyone who learned of it is older.
 #[test]
-fn reads_never_go_backwards_under_a_publisher_that_never_rests() {
+fn invariant_3_reads_never_go_backwards_under_a_publisher_that_never_rests() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
