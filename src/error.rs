@@ -128,6 +128,14 @@ impl Error {
         matches!(*self.0, Kind::StillRunning { .. })
     }
 
+    /// What did not end within the grace period of the stop, each as a phrase.
+    pub(crate) fn leftovers(&self) -> &[String] {
+        match &*self.0 {
+            Kind::StillRunning { names, .. } => names,
+            _ => &[],
+        }
+    }
+
     fn outcome(&self) -> Option<Outcome> {
         self.report().map(|report| report.outcome())
     }
@@ -224,13 +232,7 @@ impl Drop for Returned {
 
 impl StepError {
     pub(crate) fn error(error: BoxError) -> Self {
-        let texts = catch(|| {
-            let first: &(dyn StdError + 'static) = &*error;
-            let chain = std::iter::successors(Some(first), |&error| error.source());
-            // A chain that leads back to itself has an end here.
-            chain.take(64).map(ToString::to_string).collect()
-        });
-        let texts = texts.unwrap_or_else(|_| vec!["an error whose text cannot be had".to_owned()]);
+        let texts = texts(&*error);
         let error = Some(error);
         Self(Failure::Error(Arc::new(Returned { error, texts })))
     }
@@ -286,12 +288,10 @@ impl StepError {
 
     /// The error and all its causes in one line, separated by `: `.
     pub fn chain(&self) -> String {
-        let mut chain = self.to_string();
-        for cause in self.causes() {
-            chain.push_str(": ");
-            chain.push_str(cause);
+        match &self.0 {
+            Failure::Error(returned) => returned.texts.join(": "),
+            _ => self.to_string(),
         }
-        chain
     }
 }
 
@@ -330,17 +330,29 @@ impl StdError for StepError {
     }
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, in one line, whatever its code does: an error of the app's may panic
+/// when it is asked for its text or its cause, and whoever answers or logs must not.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.0, f)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        f.write_str(&texts(self.0).join(": "))
     }
+}
+
+/// How many errors of a chain are looked at: one that leads back to itself has an end there.
+pub(crate) const CHAIN: usize = 64;
+
+/// The texts of an error and of its causes, outermost first. There is at least one.
+fn texts(error: &(dyn StdError + 'static)) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next
+        && texts.len() < CHAIN
+    {
+        let text = catch(|| error.to_string());
+        texts.push(text.unwrap_or_else(|_| "an error whose text cannot be had".to_owned()));
+        next = catch(|| error.source()).unwrap_or(None);
+    }
+    texts
 }

@@ -325,6 +325,33 @@ async fn a_rejected_reload_answers_500_and_names_the_component_and_the_causes() 
 }
 
 #[tokio::test]
+async fn a_cause_whose_text_panics_does_not_cost_the_caller_the_answer() {
+    #[derive(Debug)]
+    struct Mute;
+
+    impl fmt::Display for Mute {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("no text")
+        }
+    }
+
+    impl StdError for Mute {}
+
+    let mut reload = Manager::new();
+    reload.add(0, "audit", async |_| {
+        Err(Invalid("audit.log", BadPort(Mute.into())).into())
+    });
+    let admin = Admin::new(reload.handle());
+    let app = async move |_| {
+        let answer = send(&admin, request(Method::POST, "/reload")).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let text = "audit.log: cannot be used: bad `port`: an error whose text cannot be had";
+        assert!(answer.error().ends_with(text), "{answer:?}");
+    };
+    reload.run(app).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_partial_reload_answers_500_and_names_the_reloader() {
     let app = App::start().await;
     app.setting.send_replace(Setting::Value("second"));

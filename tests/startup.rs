@@ -61,6 +61,48 @@ async fn all_causes_are_shown() {
     );
 }
 
+/// A `main` that returns the error shows what can be had.
+#[tokio::test]
+async fn a_cause_whose_text_panics_is_left_out() {
+    #[derive(Debug)]
+    struct Outer(Mute);
+
+    #[derive(Debug)]
+    struct Mute;
+
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("no port")
+        }
+    }
+
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no text")
+        }
+    }
+
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    impl std::error::Error for Mute {}
+
+    let error = Manager::new()
+        .source("port", async || Err::<u8, BoxError>(Outer(Mute).into()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        format!("{error:?}"),
+        "component `port` could not be built: no port: an error whose text cannot be had"
+    );
+    let step = cause(&error);
+    assert_eq!(step.chain(), "no port: an error whose text cannot be had");
+    assert_eq!(step.causes().count(), 1);
+}
+
 #[tokio::test]
 async fn a_first_build_that_panics_names_the_component() {
     let mut reload = Manager::new();
