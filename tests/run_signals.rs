@@ -133,7 +133,26 @@ async fn a_signal_actor_ends_when_it_is_interrupted() {
 
 #[test]
 fn a_signal_that_cannot_be_heard_is_an_error_at_once() {
-    run::signals_for([SignalKind::from_raw(9)]).err().unwrap();
+    for number in [4, 8, 9, 11] {
+        let error = run::signals_for([SignalKind::from_raw(number)]);
+        let text = error.err().unwrap().to_string();
+        assert_eq!(text, format!("SIG{number} cannot be listened to"));
+    }
+}
+
+/// The start-up failed, so the signals do what they did before.
+#[test]
+fn no_signal_is_kept_when_one_of_them_cannot_be_heard() {
+    if let Some(mut process) = Process::of("no_signal_is_kept_when_one_of_them_cannot_be_heard") {
+        process.waits_for("ready");
+        process.kill("INT");
+        assert_eq!(process.ends().0, None, "ended by the signal");
+        return;
+    }
+    let kinds = [SignalKind::interrupt(), SignalKind::from_raw(9)];
+    run::signals_for(kinds).err().unwrap();
+    println!("ready");
+    thread::sleep(Duration::from_secs(30));
 }
 
 /// A group in a group passes the signal on.
@@ -360,6 +379,112 @@ fn one_group_after_another_can_end_by_a_signal() {
         });
         assert!(runtime.block_on(group.run()).unwrap().signal().is_some());
     }
+}
+
+/// A group that SIGTERM ends, in a process of its own.
+fn end_by_sigterm(runtime: &Runtime) {
+    let mut group = Group::new().grace(GRACE);
+    group.add("signals", run::signals().unwrap());
+    group.add("ready", async |stop| {
+        kill(std::process::id(), "TERM");
+        stop.cancelled().await;
+    });
+    assert!(runtime.block_on(group.run()).unwrap().signal().is_some());
+}
+
+/// How often the thread that hears signals has gone to sleep.
+#[cfg(target_os = "linux")]
+fn sleeps_of_the_signal_thread() -> String {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let mut statuses =
+        tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
+    let status = statuses.find(|status| status.starts_with("Name:\trekindle-signal\n"));
+    let status = status.expect("the thread is there");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("voluntary_ctxt"));
+    line.unwrap().to_owned()
+}
+
+/// It is what the app does because of the signal, and nobody has told it to end. The signal thread
+/// has nothing to wait for, and does not look again and again.
+#[test]
+fn a_group_after_the_one_that_a_signal_ended_may_take_its_time() {
+    let test = "a_group_after_the_one_that_a_signal_ended_may_take_its_time";
+    if let Some(process) = Process::of(test) {
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(0), "{stderr}");
+        return;
+    }
+    let runtime = current_thread();
+    end_by_sigterm(&runtime);
+    let mut upload = Group::new().grace(GRACE);
+    upload.add("upload", async |_| {
+        // Longer than the grace period and the slack of the signal thread.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        #[cfg(target_os = "linux")]
+        {
+            let before = sleeps_of_the_signal_thread();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(sleeps_of_the_signal_thread(), before);
+        }
+    });
+    assert_eq!(
+        runtime.block_on(upload.run()).unwrap().first(),
+        Some("upload")
+    );
+}
+
+#[test]
+fn a_group_after_the_one_that_a_signal_ended_has_its_grace_period() {
+    let test = "a_group_after_the_one_that_a_signal_ended_has_its_grace_period";
+    if let Some(mut process) = Process::of(test) {
+        process.waits_for("blocked");
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(143));
+        assert!(
+            stderr.contains("still running: actor `stuck`\n"),
+            "{stderr}"
+        );
+        return;
+    }
+    let runtime = current_thread();
+    end_by_sigterm(&runtime);
+    let mut upload = Group::new().grace(GRACE);
+    upload.add_pair("stuck", pending::<()>(), |_| {
+        println!("blocked");
+        loop {
+            thread::park();
+        }
+    });
+    // After the signal thread has found nothing to do.
+    upload.add("upload", |_| tokio::time::sleep(Duration::from_millis(300)));
+    let _ = runtime.block_on(upload.run());
+}
+
+/// A signal is for the whole process.
+#[test]
+fn a_group_beside_the_one_with_the_signals_has_to_end_too() {
+    if let Some(process) = Process::of("a_group_beside_the_one_with_the_signals_has_to_end_too") {
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(143));
+        assert!(
+            stderr.contains("still running: actor `beside`\n"),
+            "{stderr}"
+        );
+        return;
+    }
+    let runtime = multi_thread(1);
+    let (started, is_started) = std::sync::mpsc::channel();
+    let mut beside = Group::new().grace(GRACE);
+    beside.add("beside", async move |_| {
+        started.send(()).unwrap();
+        pending::<()>().await;
+    });
+    let beside = runtime.spawn(beside.run());
+    is_started.recv().unwrap();
+    end_by_sigterm(&runtime);
+    let _ = runtime.block_on(beside);
 }
 
 /// A subscriber or a writer that hangs must not keep the process.

@@ -1,15 +1,17 @@
 //! The roll: which actors of a group have not ended.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::stragglers::{self, Scope};
+use crate::stragglers::{self, GroupId, Scope};
 
 /// Kept alive by the group and by every actor that runs, so that one that is stuck can be named
 /// after its group is gone.
 pub(super) struct Roll {
+    pub(super) group: GroupId,
     grace: Duration,
+    ending: OnceLock<Instant>,
     /// By the order of adding; names may repeat.
     present: Mutex<BTreeMap<usize, Arc<str>>>,
 }
@@ -17,7 +19,9 @@ pub(super) struct Roll {
 impl Roll {
     pub(super) fn new(grace: Duration) -> Arc<Self> {
         let roll = Arc::new(Self {
+            group: GroupId::new(),
             grace,
+            ending: OnceLock::new(),
             present: Mutex::default(),
         });
         stragglers::register(&roll);
@@ -32,6 +36,12 @@ impl Roll {
             roll: Arc::clone(self),
             index,
         }
+    }
+
+    /// The actors are told to end.
+    pub(super) fn end(&self) {
+        self.ending.get_or_init(Instant::now);
+        stragglers::has_news();
     }
 
     /// Those that have not ended.
@@ -53,6 +63,10 @@ impl Scope for Roll {
             .values()
             .map(|name| format!("actor `{name}`"))
             .collect()
+    }
+
+    fn ending(&self) -> Option<Instant> {
+        self.ending.get().copied()
     }
 }
 

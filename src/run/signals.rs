@@ -45,8 +45,8 @@ pub fn signals() -> io::Result<Actor<Signaled>> {
 ///
 /// # Errors
 ///
-/// If one of the signals cannot be listened to (SIGKILL and SIGSTOP never can), or the thread that
-/// hears signals cannot be started.
+/// If one of the signals cannot be listened to (SIGKILL and SIGSTOP never can, nor can SIGILL,
+/// SIGFPE and SIGSEGV), or the thread that hears signals cannot be started.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -58,8 +58,8 @@ pub fn signals() -> io::Result<Actor<Signaled>> {
 /// # }
 /// ```
 pub fn signals_for(kinds: impl IntoIterator<Item = SignalKind>) -> io::Result<Actor<Signaled>> {
-    let kinds: Vec<_> = kinds.into_iter().collect();
-    let mut signals = Stop::new(&kinds)?;
+    let kinds = kinds.into_iter().collect();
+    let signals = Stop::new(kinds)?;
     Ok(Box::new(|stop| {
         Box::pin(async move {
             match stop.run_until_cancelled(signals.signal()).await {

@@ -3,51 +3,58 @@
 //! # Invariants
 //!
 //! 1. The first SIGINT or SIGTERM asks: actors hear it, and everything that is registered as a
-//!    straggler has its grace period to end.
+//!    straggler has its grace period to end. What comes to run after an actor has taken the signal
+//!    is the answer to it, and has to end only once it is told to.
 //! 2. The second one, or the end of that grace period, ends the process: nothing here waits for a
 //!    lock, a task or a writer of the app's for longer than [`SAYING`].
 //! 3. A process in which nothing is running any more, or not yet, is left alone by the first.
 //! 4. A signal is counted before an actor hears of it, so that whoever starts anew after it has
 //!    ended a group does not have it counted afterwards.
 
-use std::future::{Future, poll_fn};
 use std::io::{self, Write};
-use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use signal_hook_registry::FORBIDDEN;
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 
 use super::{listen, name, thread as signal_thread};
-use crate::stragglers;
+use crate::stragglers::{self, Order, Overdue};
 
 /// How much longer than the grace period it may take, so that the orderly end, which names its own
 /// stragglers and lets `main` return, comes first wherever there is a thread left to bring it.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// How often it looks, after the first signal, whether time is up. What has to end may still change
-/// then, because a start-up goes on until its run group finds the signal.
+/// How often it looks, after the first signal, whether time is up: while there is something that
+/// has to end.
 const TICK: Duration = Duration::from_millis(50);
 
 /// How long the last words may take: standard error may be a pipe that nobody empties.
 const SAYING: Duration = Duration::from_secs(1);
 
+/// The signals that this module obeys when nobody else does.
+const ENFORCED: [SignalKind; 2] = [SignalKind::interrupt(), SignalKind::terminate()];
+
 static STATE: Mutex<State> = Mutex::new(State {
-    actors: 0,
     heard: Vec::new(),
-    first: None,
+    actors: Vec::new(),
+    order: None,
 });
 
 struct State {
-    /// How many [`Stop`]s there are.
-    actors: usize,
-    /// The signals that have a task on the signal thread, and what that task tells the actors with.
-    heard: Vec<(SignalKind, watch::Sender<()>)>,
-    /// When the first SIGINT or SIGTERM came.
-    first: Option<Instant>,
+    /// The signals that have a task on the signal thread.
+    heard: Vec<SignalKind>,
+    /// One for each [`Stop`].
+    actors: Vec<Arc<Actor>>,
+    /// The first SIGINT or SIGTERM.
+    order: Option<Order>,
+}
+
+struct Actor {
+    kinds: Vec<SignalKind>,
+    told: watch::Sender<Option<SignalKind>>,
 }
 
 fn state() -> MutexGuard<'static, State> {
@@ -55,84 +62,103 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 /// What an actor has that ends its group on a signal.
-pub(crate) struct Stop {
-    arrivals: Vec<Pin<Box<dyn Future<Output = SignalKind> + Send>>>,
-}
+pub(crate) struct Stop(Arc<Actor>);
 
 impl Stop {
     /// Listens to `kinds`, from now on, and enforces SIGINT and SIGTERM.
     ///
     /// An app may end one run group by a signal and then start another one: a call that finds no
     /// other actor, and nothing running, begins anew, and the next signal is a first one.
-    pub(crate) fn new(kinds: &[SignalKind]) -> io::Result<Self> {
+    pub(crate) fn new(kinds: Vec<SignalKind>) -> io::Result<Self> {
+        // Before any is listened to, because that cannot be undone.
+        let forbidden = |kind: &&SignalKind| FORBIDDEN.contains(&kind.as_raw_value());
+        if let Some(&kind) = kinds.iter().find(forbidden) {
+            let text = format!("{} cannot be listened to", name(kind));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let runtime = signal_thread::runtime()?;
         let idle = stragglers::running().is_empty();
         let mut state = state();
-        let mut arrivals: Vec<Pin<Box<dyn Future<Output = _> + Send>>> = Vec::new();
-        for &kind in kinds {
-            let known = state.heard.iter().find(|(known, _)| *known == kind);
-            let mut receiver = match known {
-                Some((_, sender)) => sender.subscribe(),
-                None => {
-                    let (sender, receiver) = watch::channel(());
-                    runtime.spawn(hear(kind, listen(kind)?, sender.clone()));
-                    state.heard.push((kind, sender));
-                    receiver
-                }
-            };
-            arrivals.push(Box::pin(async move {
-                receiver.changed().await.expect("the sender is in a static");
-                kind
-            }));
+        for &kind in &kinds {
+            if !state.heard.contains(&kind) {
+                runtime.spawn(hear(kind, listen(kind)?));
+                state.heard.push(kind);
+            }
         }
-        if state.actors == 0 && idle {
-            state.first = None;
+        if state.actors.is_empty() && idle {
+            state.order = None;
         }
-        state.actors += 1;
-        Ok(Self { arrivals })
+        let told = watch::Sender::new(None);
+        let actor = Arc::new(Actor { kinds, told });
+        state.actors.push(Arc::clone(&actor));
+        Ok(Self(actor))
     }
 
-    /// Resolves when one of the signals has arrived. To be polled until then, and not again.
-    pub(crate) async fn signal(&mut self) -> SignalKind {
-        let any = |cx: &mut Context<'_>| {
-            let mut polls = self
-                .arrivals
-                .iter_mut()
-                .map(|arrival| arrival.as_mut().poll(cx));
-            polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
-        };
-        poll_fn(any).await
+    /// Resolves when one of the signals has arrived.
+    pub(crate) async fn signal(&self) -> SignalKind {
+        let mut told = self.0.told.subscribe();
+        let kind = told.wait_for(Option::is_some).await;
+        let kind = *kind.expect("the sender lives as long as this borrow of it");
+        kind.expect("it was waited for")
     }
 }
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        state().actors -= 1;
+        let mut state = state();
+        state.actors.retain(|actor| !Arc::ptr_eq(actor, &self.0));
+        let waits = |actor: &Arc<Actor>| {
+            let told = *actor.told.borrow();
+            told.is_some_and(|kind| ENFORCED.contains(&kind))
+        };
+        let taken = !state.actors.iter().any(waits);
+        if let (Some(order), true) = (&mut state.order, taken) {
+            order.taken.get_or_insert_with(Instant::now);
+        }
     }
 }
 
-async fn hear(kind: SignalKind, mut stream: Signal, actors: watch::Sender<()>) {
-    let enforced = [SignalKind::interrupt(), SignalKind::terminate()].contains(&kind);
+async fn hear(kind: SignalKind, mut stream: Signal) {
     while stream.recv().await.is_some() {
-        if enforced {
-            let now = Instant::now();
-            let earlier = state().first.replace(now);
-            match earlier {
-                None => tokio::spawn(enforce(kind, now)),
-                Some(_) => exit(kind, "a second signal, so the process ends at once"),
-            };
+        // Told without the lock, because that wakes them, which may run code of the app's.
+        for actor in arrived(kind) {
+            actor.told.send_replace(Some(kind));
         }
-        actors.send_replace(());
     }
+}
+
+/// Counts a signal; returns those who have to be told.
+fn arrived(kind: SignalKind) -> Vec<Arc<Actor>> {
+    let mut state = state();
+    let mut actors = state.actors.clone();
+    actors.retain(|actor| actor.kinds.contains(&kind));
+    if ENFORCED.contains(&kind) {
+        let came = Instant::now();
+        // With nobody who could take it, it has been taken.
+        let taken = actors.is_empty().then_some(came);
+        let order = Order { came, taken };
+        if state.order.replace(order).is_some() {
+            drop(state);
+            exit(kind, "a second signal, so the process ends at once");
+        }
+        tokio::spawn(enforce(kind, came));
+    }
+    actors
 }
 
 /// Ends the process when something is still running after its grace period.
-async fn enforce(kind: SignalKind, first: Instant) {
-    while state().first == Some(first) {
-        if let Some(grace) = stragglers::overdue(first, SLACK) {
-            exit(kind, &format!("the grace period of {grace:?} is over"));
+async fn enforce(kind: SignalKind, came: Instant) {
+    loop {
+        // From before the look on, so that none is missed.
+        let news = stragglers::news();
+        let Some(order) = state().order.filter(|order| order.came == came) else {
+            return;
+        };
+        match stragglers::overdue(order, SLACK) {
+            Overdue::Nothing => news.await,
+            Overdue::NotYet => tokio::time::sleep(TICK).await,
+            Overdue::All(grace) => exit(kind, &format!("the grace period of {grace:?} is over")),
         }
-        tokio::time::sleep(TICK).await;
     }
 }
 
