@@ -46,6 +46,10 @@
 //!
 //! A group inside a manager is `reload.run(|stop| group.run_until(stop))`.
 //!
+//! What does not end in a group or a manager that is an actor is named by the outer group as well.
+//! Give the outer one the longer grace period all the same: else it gives up first, and the inner
+//! one cannot end in order.
+//!
 //! # Signals
 //!
 //! The first SIGINT or SIGTERM starts the orderly end. A second one ends the process at once, and
@@ -57,6 +61,11 @@
 //! ```text
 //! rekindle: SIGTERM: the grace period of 10s is over; still running: actor `http`
 //! ```
+//!
+//! A signal is for the whole process, so this goes for every group and every manager that is there
+//! when it comes, beside the group with the signals as well. A group that is started when another
+//! one has ended by the signal, to finish something, may take its time: its grace period counts
+//! from when it begins to end.
 //!
 //! A signal that arrives between the call of [`signals()`] and the start of the group is kept, and
 //! the group ends as soon as it starts. Ending by a signal is a success for `main`;

@@ -5,13 +5,14 @@ use std::fmt;
 use std::future::{IntoFuture, pending};
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use rekindle::run::{self, Cancelled, Group};
-use rekindle::{BoxError, StepError};
+use rekindle::{BoxError, Manager, StepError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -470,6 +471,104 @@ async fn a_group_can_be_an_actor() {
     assert_eq!(outer.run().await.unwrap().first(), Some("once"));
 }
 
+/// A thread that runs until it is let go.
+fn deaf(group: &mut Group) -> blocking::Sender<()> {
+    let (release, released) = blocking::channel();
+    group.add_blocking("deaf", move |_| {
+        let _ = released.recv();
+    });
+    release
+}
+
+#[tokio::test]
+async fn what_a_group_in_a_group_leaves_behind_is_named() {
+    let mut inner = Group::new().grace(Duration::from_millis(50));
+    let _release = deaf(&mut inner);
+    let mut middle = Group::new();
+    middle.add("inner", |stop| inner.run_until(stop));
+    let mut outer = Group::new().grace(Duration::from_secs(60));
+    outer.add("middle", |stop| middle.run_until(stop));
+    outer.add("once", async |_| ());
+    let error = outer.run().await.unwrap_err();
+    assert!(error.is_late() && !error.is_failed());
+    assert_eq!(
+        error.to_string(),
+        "still running after the stop: actor `deaf` (blocks its thread)"
+    );
+    assert_eq!(
+        error.late().collect::<Vec<_>>(),
+        ["actor `deaf` (blocks its thread)"]
+    );
+}
+
+/// The outer group gives up first, so the inner one does not come to say it.
+#[tokio::test]
+async fn what_is_late_in_a_group_in_a_group_is_named_when_the_outer_one_gives_up() {
+    let mut inner = Group::new().grace(Duration::from_secs(60));
+    let _release = deaf(&mut inner);
+    inner.add("idle", |stop| stop.cancelled_owned());
+    let mut middle = Group::new().grace(Duration::from_secs(60));
+    middle.add("inner", |stop| inner.run_until(stop));
+    let mut outer = Group::new().grace(Duration::from_millis(50));
+    outer.add("middle", |stop| middle.run_until(stop));
+    outer.add("once", async |_| {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    });
+    let error = outer.run().await.unwrap_err();
+    let mut late: Vec<_> = error.late().collect();
+    late.sort_unstable();
+    assert_eq!(late, ["actor `deaf`", "actor `inner`", "middle"]);
+}
+
+/// A manager as an actor, with a component that blocks its thread while the group ends.
+async fn late_in_a_manager(manager: Duration, group: Duration) -> run::Error {
+    let (release, released) = blocking::channel::<()>();
+    let released = Mutex::new(released);
+    let (blocked, is_blocked) = blocking::channel();
+    let mut reload = Manager::new().grace(manager);
+    let first = AtomicBool::new(true);
+    let culprit = Arc::new(move || {
+        if !first.swap(false, Ordering::SeqCst) {
+            blocked.send(()).unwrap();
+            let _ = released.lock().unwrap().recv();
+        }
+    });
+    reload
+        .source("culprit", async move || {
+            culprit();
+            Ok(())
+        })
+        .await
+        .unwrap();
+    reload.handle().trigger("test");
+    let mut outer = Group::new().grace(group);
+    outer.add("reload", |stop: CancellationToken| {
+        reload.run(|_| stop.cancelled_owned())
+    });
+    // Not a task: one that is woken by a worker may have to wait for that worker.
+    outer.add_blocking("once", move |_| is_blocked.recv());
+    let error = outer.run().await.unwrap_err();
+    drop(release);
+    error
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_a_manager_in_a_group_leaves_behind_is_named() {
+    let error = late_in_a_manager(Duration::from_millis(50), Duration::from_secs(60)).await;
+    assert_eq!(error.late().len(), 1, "{error}");
+    let late = error.late().next().unwrap();
+    assert!(late.starts_with("component `culprit`, running for "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_is_late_in_a_manager_is_named_when_the_group_gives_up() {
+    let error = late_in_a_manager(Duration::from_secs(60), Duration::from_millis(50)).await;
+    let late: Vec<_> = error.late().collect();
+    assert_eq!(late[0], "reload");
+    assert!(late[1].starts_with("component `culprit`, running for "));
+    assert_eq!(late.len(), 2);
+}
+
 /// As `axum::serve` does: something that is turned into a future, and an `io::Result`.
 #[tokio::test]
 async fn the_forms_that_people_write_compile() {
@@ -524,6 +623,25 @@ async fn the_forms_that_people_write_compile() {
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
+impl Written {
+    fn subscribe(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().map(str::trim_start);
+        lines.map(str::to_owned).collect()
+    }
+}
+
 impl io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
@@ -534,17 +652,82 @@ impl io::Write for Written {
     }
 }
 
+/// An error with a text, whose cause panics when it is asked for one.
+#[derive(Debug)]
+struct Nasty(Mute);
+
+#[derive(Debug)]
+struct Mute;
+
+impl fmt::Display for Nasty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nasty")
+    }
+}
+
+impl fmt::Display for Mute {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no text");
+    }
+}
+
+impl std::error::Error for Nasty {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl std::error::Error for Mute {}
+
+impl Drop for Nasty {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("in drop");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_cannot_be_shown_costs_nobody_the_end() {
+    let written = Written::default();
+    let _subscribed = written.subscribe();
+    let (drained, has_drained) = oneshot::channel();
+    let mut group = Group::new();
+    group.add("first", async |_| Err::<(), _>(Mute));
+    group.add("also", async |stop| {
+        stop.cancelled().await;
+        Err::<(), _>(Nasty(Mute))
+    });
+    group.add("server", async |stop| {
+        stop.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drained.send(()).unwrap();
+    });
+    group.add_pair("pair", async {}, |cause| {
+        let text = "actor `first` failed: an error whose text cannot be had";
+        assert_eq!(cause.to_string(), text);
+        assert!(format!("{cause:?}").contains("cannot be had"));
+    });
+    let error = group.run().await.unwrap_err();
+    has_drained.await.unwrap();
+    assert_eq!(
+        format!("{error:?}"),
+        "actor `first` failed: an error whose text cannot be had"
+    );
+    assert_eq!(
+        written.lines(),
+        [
+            "INFO the run group ends: actor `first` failed: an error whose text cannot be had",
+            "WARN actor `also` failed while it ended: nasty: an error whose text cannot be had",
+            "ERROR dropping a value of `also` panicked: in drop",
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_end_its_cause_and_the_stragglers_are_logged() {
     let written = Written::default();
-    let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .without_time()
-        .with_target(false)
-        .with_ansi(false)
-        .finish();
-    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let _subscribed = written.subscribe();
     let mut group = Group::new().grace(Duration::from_secs(1));
     group.add("first", async |_| Err::<(), _>(Broken(1)));
     group.add("also", async |stop| {
@@ -554,9 +737,8 @@ async fn the_end_its_cause_and_the_stragglers_are_logged() {
     group.add("ignores", async |_| pending::<()>().await);
     group.add_pair("pair", pending::<()>(), |_| panic!("a literal"));
     group.run().await.unwrap_err();
-    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     assert_eq!(
-        text.lines().map(str::trim_start).collect::<Vec<_>>(),
+        written.lines(),
         [
             "INFO the run group ends: actor `first` failed: the pipe is broken",
             "ERROR the interrupt of actor `pair` failed: panicked: a literal",

@@ -17,7 +17,7 @@ use super::transaction::Core;
 use crate::crew::CENTURY;
 use crate::error::Chain;
 use crate::panic::{catch, drop_quietly};
-use crate::{AppOutput, BoxError, Error};
+use crate::{AppOutput, BoxError, Error, stragglers};
 
 pub(super) async fn run<A, Fut>(manager: Manager, app: A) -> Result<(), BoxError>
 where
@@ -33,6 +33,7 @@ where
         remains,
         ..
     } = manager;
+    stragglers::runs_here(&ledger);
     let (policy, closer) = (manager.policy, manager.closer);
     let components = graph.nodes.iter().map(|node| node.entry.timeout());
     let effects = graph.effects.iter().map(|effect| effect.entry.timeout());

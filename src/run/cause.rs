@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::task::JoinError;
+
 use crate::error::Chain;
 use crate::{BoxError, StepError};
 
@@ -22,6 +24,8 @@ pub struct Cause {
 pub(super) enum Failure {
     Error(BoxError),
     Panic(StepError),
+    /// Its task was dropped, because it was late or because the runtime is being shut down.
+    Aborted(JoinError),
 }
 
 impl Cause {
@@ -60,6 +64,7 @@ impl Failure {
         match self {
             Self::Error(error) => &**error,
             Self::Panic(error) => error,
+            Self::Aborted(error) => error,
         }
     }
 
@@ -67,13 +72,14 @@ impl Failure {
         match self {
             Self::Error(error) => error,
             Self::Panic(error) => error.into(),
+            Self::Aborted(error) => error.into(),
         }
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.error(), f)
+        fmt::Display::fmt(&Chain(self.error()), f)
     }
 }
 

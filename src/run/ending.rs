@@ -9,12 +9,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::cause::Failure;
-use super::error::{Late, list};
+use super::error::{Late, still_running};
 use super::member::Interrupt;
 use super::roll::Roll;
 use super::{Cause, Ended, Error, Group, Signaled};
-use crate::StepError;
 use crate::error::Chain;
+use crate::panic::drop_quietly;
+use crate::{StepError, stragglers};
 
 /// How long an aborted task may take to be dropped before it counts as one that blocks its thread.
 const ABORT: Duration = Duration::from_millis(100);
@@ -34,7 +35,8 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
     let mut interrupts = Vec::with_capacity(members.len());
     for (index, member) in members.into_iter().enumerate() {
         let present = roll.enter(index, &member.name);
-        let id = tasks.set.spawn((member.start)(present)).id();
+        let actor = stragglers::within(roll.group, (member.start)(present));
+        let id = tasks.set.spawn(actor).id();
         interrupts.push((Arc::clone(&member.name), member.interrupt));
         tasks.names.push((id, member.name));
     }
@@ -51,13 +53,14 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
     };
     tracing::info!("the run group ends: {cause}");
     drop(begun);
+    roll.end();
     for (name, interrupt) in interrupts {
         call(&name, interrupt, &cause);
     }
 
     let late = tasks.end(&roll, grace).await;
     if !late.is_empty() {
-        tracing::warn!("still running {grace:?} after the stop: {}", list(&late));
+        tracing::warn!("{}", still_running(&late, grace));
     }
     let signal = cause.signal().cloned();
     if late.is_empty() && (cause.result.is_ok() || signal.is_some()) {
@@ -98,45 +101,50 @@ impl Tasks {
 
     /// Waits for all to return, and aborts those that do not within `grace`.
     async fn end(&mut self, roll: &Roll, grace: Duration) -> Vec<Late> {
-        let others = async {
-            while let Some((name, result)) = self.next().await {
-                log(&name, &result);
-            }
-        };
-        if timeout(grace, others).await.is_ok() {
-            return Vec::new();
+        let mut inside = Vec::new();
+        if timeout(grace, self.rest(&mut inside)).await.is_ok() {
+            return inside;
         }
         let late = roll.present();
+        // Now, because a group or a manager that is aborted does not say any more what was late.
+        let mut unsaid = stragglers::running_within(roll.group);
+        let said: Vec<_> = inside.iter().map(ToString::to_string).collect();
+        unsaid.retain(|phrase| !said.iter().any(|said| said.starts_with(phrase)));
+        inside.extend(unsaid.into_iter().map(Late::Inside));
         self.set.abort_all();
-        let aborted = async { while self.set.join_next().await.is_some() {} };
         // Whether that was enough is seen in the roll, which knows the threads as well.
-        let _ = timeout(ABORT, aborted).await;
+        let _ = timeout(ABORT, self.rest(&mut inside)).await;
         let stuck = roll.present();
-        let named = |(index, name): (usize, Arc<str>)| Late {
-            name: name.as_ref().to_owned(),
+        let named = |(index, name): (usize, Arc<str>)| Late::Actor {
             stuck: stuck.contains_key(&index),
+            name,
         };
-        late.into_iter().map(named).collect()
+        late.into_iter().map(named).chain(inside).collect()
+    }
+
+    /// Waits for all that are left. The group's result has no place for what they return, except
+    /// for what was late inside of them.
+    async fn rest(&mut self, inside: &mut Vec<Late>) {
+        while let Some((name, result)) = self.next().await {
+            if let Err(failure) = &result {
+                inside.extend(Late::inside(failure));
+                log(&name, failure);
+            }
+            drop_quietly(&name, result);
+        }
     }
 }
 
 fn failure(error: JoinError) -> Failure {
     match error.try_into_panic() {
         Ok(payload) => Failure::Panic(StepError::panicked(payload)),
-        // Only a runtime that is being shut down cancels a task before this module does.
-        Err(error) => Failure::Error(error.into()),
+        Err(error) => Failure::Aborted(error),
     }
 }
 
-/// What an actor returned after the first one: the group's result has no place for it.
-fn log(name: &str, result: &Result<(), Failure>) {
-    match result {
-        Err(failure) if !failure.error().is::<Signaled>() => {
-            tracing::warn!(
-                "actor `{name}` failed while it ended: {}",
-                Chain(failure.error())
-            );
-        }
-        _ => {}
+fn log(name: &str, failure: &Failure) {
+    let error = failure.error();
+    if !error.is::<Signaled>() && !matches!(failure, Failure::Aborted(_)) {
+        tracing::warn!("actor `{name}` failed while it ended: {}", Chain(error));
     }
 }

@@ -2,12 +2,14 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cause::Failure;
 use super::{Cancelled, Cause, Signaled};
 use crate::BoxError;
-use crate::error::Chain;
+use crate::error::{CHAIN, Chain};
+use crate::panic::catch;
 
 /// The first actor failed, or some did not end within the grace period, or both.
 ///
@@ -22,11 +24,38 @@ struct Inner {
     grace: Duration,
 }
 
-/// An actor that was still running at the end of the grace period.
-pub(super) struct Late {
-    pub(super) name: String,
-    /// Whether it was left behind because it did not end when it was aborted, either.
-    pub(super) stuck: bool,
+/// What was still running at the end of the grace period.
+pub(super) enum Late {
+    /// An actor of the group.
+    Actor {
+        name: Arc<str>,
+        /// Whether it was left behind because it did not end when it was aborted, either.
+        stuck: bool,
+    },
+    /// Something in a group or manager inside of this group, as a phrase.
+    Inside(String),
+}
+
+impl Late {
+    /// What a group or a manager that was an actor says was late, wherever its error is among the
+    /// causes.
+    pub(super) fn inside(failure: &Failure) -> Vec<Self> {
+        let late = catch(|| {
+            let first: &(dyn StdError + 'static) = failure.error();
+            let errors = std::iter::successors(Some(first), |&error| error.source());
+            errors.take(CHAIN).find_map(|error| {
+                let phrases: Vec<_> = if let Some(error) = error.downcast_ref::<Error>() {
+                    error.0.late.iter().map(ToString::to_string).collect()
+                } else {
+                    let error = error.downcast_ref::<crate::Error>()?;
+                    error.leftovers().to_vec()
+                };
+                (!phrases.is_empty()).then_some(phrases)
+            })
+        });
+        let phrases = late.ok().flatten().unwrap_or_default();
+        phrases.into_iter().map(Self::Inside).collect()
+    }
 }
 
 impl Error {
@@ -44,10 +73,16 @@ impl Error {
         self.0.cause.signal()
     }
 
-    /// The actors that were still running at the end of the grace period. They were aborted, and
-    /// those that block a thread were left behind.
+    /// The actors that were still running at the end of the grace period, by name. They were
+    /// aborted, and those that block a thread were left behind.
+    ///
+    /// Behind them comes what did not end in the groups and managers inside of this one, each as a
+    /// phrase: ``"actor `worker` (blocks its thread)"``.
     pub fn late(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.late.iter().map(|late| late.name.as_str())
+        self.0.late.iter().map(|late| match late {
+            Late::Actor { name, .. } => &**name,
+            Late::Inside(phrase) => phrase,
+        })
     }
 
     /// Whether the first actor failed, by an error or a panic.
@@ -67,7 +102,7 @@ impl Error {
             .is_some_and(|failure| failure.error().is::<Cancelled>())
     }
 
-    /// Whether some actors did not end within the grace period.
+    /// Whether something did not end within the grace period.
     pub fn is_late(&self) -> bool {
         !self.0.late.is_empty()
     }
@@ -90,7 +125,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { cause, late, grace } = &*self.0;
         if self.is_late() {
-            write!(f, "still running {grace:?} after the stop: {}", list(late))?;
+            f.write_str(&still_running(late, *grace))?;
         }
         // Last, because the cause that a chain of errors appends is that of the failure.
         if let (Some(first), true) = (cause.first(), self.is_failed()) {
@@ -101,20 +136,24 @@ impl fmt::Display for Error {
     }
 }
 
-/// The names in one line.
-pub(super) fn list(late: &[Late]) -> String {
+/// What was late, in one line.
+pub(super) fn still_running(late: &[Late], grace: Duration) -> String {
     let phrases: Vec<_> = late.iter().map(ToString::to_string).collect();
-    phrases.join(", ")
+    let phrases = phrases.join(", ");
+    // A group or manager inside of this one has a grace period of its own.
+    match late.iter().any(|late| matches!(late, Late::Actor { .. })) {
+        true => format!("still running {grace:?} after the stop: {phrases}"),
+        false => format!("still running after the stop: {phrases}"),
+    }
 }
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.stuck {
-            "blocks its thread"
-        } else {
-            "aborted"
-        };
-        write!(f, "actor `{}` ({how})", self.name)
+        match self {
+            Self::Actor { name, stuck: true } => write!(f, "actor `{name}` (blocks its thread)"),
+            Self::Actor { name, stuck: false } => write!(f, "actor `{name}` (aborted)"),
+            Self::Inside(phrase) => f.write_str(phrase),
+        }
     }
 }
 

@@ -32,6 +32,8 @@ impl Group {
     /// How long the actors have to return when they have been interrupted; 10 s if this is not
     /// called. Those that are late are aborted, or left behind where that is impossible, and named
     /// in the [`Error`].
+    ///
+    /// It should be longer than that of any group or manager inside of this one.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
