@@ -1,341 +1,149 @@
 //! The mistakes that people make, and what the compiler says to them.
 //!
-//! Each program in `tests/compile_fail/` makes one mistake; the `.stderr` beside it is what the
-//! author of the program gets to read. It should say what to write instead. Most of it comes from
-//! the `#[diagnostic::on_unimplemented]` texts in `src/`.
-//!
-//! When such a text changes, or the toolchain that [`RUSTC`] names:
+//! Each program in `tests/compile_fail/` makes one mistake. Its lines that begin with `//~ ` are
+//! what the compiler's errors have to say: most of it comes from the
+//! `#[diagnostic::on_unimplemented]` texts in `src/`, and tells what to write instead. The rest of an
+//! error is rustc's own wording, which depends on its release and on the length of the checkout's
+//! path. To read all of one, after the test has run:
 //!
 //! ```text
-//! TRYBUILD=overwrite cargo test --all-features --test compile_fail
-//! git diff tests/compile_fail    # and read it as somebody who has never seen this crate
+//! cargo check --manifest-path target/tmp/compile_fail/Cargo.toml --bin no_handle
 //! ```
+//!
+//! The twins in `tests/compile_pass.rs` are the same programs without the mistake.
 
-/// The release whose words are recorded: the compiler's own change from one to the next. With any
-/// other one the test says that it is skipped.
-#[cfg(all(unix, feature = "signal", feature = "file"))]
-const RUSTC: &str = "rustc 1.95.";
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// The compiler lists the types that implement a trait, so the features matter too.
-#[cfg(all(unix, feature = "signal", feature = "file"))]
+use serde_json::{Deserializer, Value};
+
+const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
+
 #[test]
-#[allow(clippy::print_stderr, reason = "nothing else tells that it is skipped")]
 fn a_mistake_is_answered_with_what_to_write() {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = std::process::Command::new(rustc).arg("--version").output();
-    let version = String::from_utf8(version.unwrap().stdout).unwrap();
-    if !version.starts_with(RUSTC) {
-        eprintln!("skipped: the answers of {RUSTC}* are recorded, this is {version}");
-        return;
+    let programs = programs();
+    let errors = check(&programs);
+    let mut missing = String::new();
+    for (name, path) in &programs {
+        let source = fs::read_to_string(path).unwrap();
+        let said = errors.get(name).map_or("", String::as_str);
+        let mut expected = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("//~ "))
+            .peekable();
+        assert!(expected.peek().is_some(), "{name} expects nothing");
+        for sentence in expected.filter(|sentence| !said.contains(sentence)) {
+            writeln!(missing, "{name}: no error says \"{sentence}\"\n{said}").unwrap();
+        }
     }
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    assert!(missing.is_empty(), "\n{missing}");
 }
 
 #[test]
 fn each_mistake_has_a_twin() {
-    let programs = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compile_fail");
-    let mut count = 0;
-    for program in std::fs::read_dir(programs).unwrap() {
-        let program = program.unwrap().path();
-        if program
-            .extension()
-            .is_some_and(|extension| extension == "rs")
-        {
-            let name = program.file_stem().unwrap().to_str().unwrap();
-            let twin = format!("fn {name}()");
-            assert!(include_str!("compile_fail.rs").contains(&twin), "{name}");
-            count += 1;
-        }
+    for name in programs().keys() {
+        let twin = format!("fn {name}()");
+        assert!(include_str!("compile_pass.rs").contains(&twin), "{name}");
     }
-    assert!(count > 0);
 }
 
-/// The same programs without the mistake. They compile and run, so those that do not compile fail
-/// for their mistake and for nothing else.
-mod twins {
-    use std::io;
-    use std::sync::Arc;
+/// The programs by name.
+fn programs() -> BTreeMap<String, PathBuf> {
+    let programs: BTreeMap<_, _> = fs::read_dir(Path::new(CHECKOUT).join("tests/compile_fail"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), path))
+        .collect();
+    assert!(!programs.is_empty());
+    programs
+}
 
-    use rekindle::{BoxError, Error, Lease, Manager, Notifier, Reloader, Trigger, Triggers};
-    use tokio::sync::mpsc;
+/// Compiles the programs and returns the errors of each.
+///
+/// They are the binaries of a package in the target directory, beside what was compiled for it, so
+/// that this is done once. Its dependencies are those of the workspace's lock file, which are there:
+/// nothing is downloaded.
+fn check(programs: &BTreeMap<String, PathBuf>) -> BTreeMap<String, String> {
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_fail");
+    fs::create_dir_all(&package).unwrap();
+    fs::copy(
+        Path::new(CHECKOUT).join("Cargo.lock"),
+        package.join("Cargo.lock"),
+    )
+    .unwrap();
+    fs::write(package.join("Cargo.toml"), manifest(programs)).unwrap();
 
-    struct Printer(String);
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["check", "--bins", "--keep-going", "--offline", "--quiet"])
+        .arg("--message-format=json")
+        .arg("--manifest-path")
+        .arg(package.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(package.join("target"))
+        // The configuration of cargo is looked for from here upwards.
+        .current_dir(CHECKOUT)
+        .output()
+        .unwrap();
 
-    #[derive(Clone)]
-    struct Client;
-
-    impl Client {
-        async fn get(self) -> String {
-            "hello".to_owned()
+    let mut errors = BTreeMap::<_, String>::new();
+    for message in Deserializer::from_slice(&output.stdout).into_iter::<Value>() {
+        let message = message.unwrap();
+        let diagnostic = &message["message"];
+        if message["reason"] == "compiler-message" && diagnostic["level"] == "error" {
+            let name = message["target"]["name"].as_str().unwrap();
+            let said = errors.entry(name.to_owned()).or_default();
+            write_sentences(said, diagnostic);
         }
-
-        async fn tell(self) {}
     }
+    assert!(
+        errors.keys().all(|name| programs.contains_key(name)) && !errors.is_empty(),
+        "{errors:#?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    errors
+}
 
-    struct Curler(Client, String);
+fn manifest(programs: &BTreeMap<String, PathBuf>) -> String {
+    // The features that add implementations of the traits whose absence is explained.
+    let features = [
+        ("signal", cfg!(feature = "signal")),
+        ("file", cfg!(feature = "file")),
+    ];
+    let features: Vec<_> = features
+        .iter()
+        .filter_map(|(name, is_on)| is_on.then_some(name))
+        .collect();
+    let mut manifest = format!(
+        r#"[package]
+name = "compile_fail"
+edition = "2024"
+publish = false
 
-    #[tokio::test]
-    async fn plain_value_derive() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        let printer = reload
-            .derive("printer", &text, async |text| Ok(Printer(text.to_string())))
-            .await?;
-        assert_eq!(printer.load().0, "hello");
-        Ok(())
+[dependencies]
+rekindle = {{ path = {CHECKOUT:?}, default-features = false, features = {features:?} }}
+tokio = "1"
+
+[workspace]
+"#
+    );
+    for (name, path) in programs {
+        write!(manifest, "\n[[bin]]\nname = {name:?}\npath = {path:?}\n").unwrap();
     }
+    manifest
+}
 
-    #[tokio::test]
-    async fn plain_value_source() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        assert_eq!(*text.load(), "hello");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn wrong_error_derive() -> Result<(), Error> {
-        async fn build(text: Lease<String>) -> Result<Printer, io::Error> {
-            Ok(Printer(text.to_string()))
-        }
-
-        let mut reload = Manager::new();
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        let printer = reload
-            .derive("printer", &text, async |input| Ok(build(input).await?))
-            .await?;
-        assert_eq!(printer.load().0, "hello");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn wrong_error_source() -> Result<(), Error> {
-        async fn read() -> Result<String, io::Error> {
-            Ok("hello".to_owned())
-        }
-
-        let mut reload = Manager::new();
-        let text = reload.source("text", async || Ok(read().await?)).await?;
-        assert_eq!(*text.load(), "hello");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn wrong_error_apply() -> Result<(), Error> {
-        async fn push(_: Lease<String>) -> Result<(), io::Error> {
-            Ok(())
-        }
-
-        let mut reload = Manager::new();
-        let level = reload
-            .source("level", async || Ok("info".to_owned()))
-            .await?;
-        reload
-            .apply("log level", &level, async |input| Ok(push(input).await?))
-            .await
-    }
-
-    #[test]
-    fn wrong_error_reloader() {
-        async fn audit(_: Triggers) -> Result<(), io::Error> {
-            Ok(())
-        }
-
-        Manager::new().add(0, "audit", async |triggers| Ok(audit(triggers).await?));
-    }
-
-    #[tokio::test]
-    async fn no_handle() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let text = "hello".to_owned();
-        let text = reload.source("text", async move || Ok(text)).await?;
-        let loud = reload
-            .derive("loud", &text, async |text| Ok(text.to_uppercase()))
-            .await?;
-        assert_eq!(*loud.load(), "HELLO");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn no_handle_in_tuple() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let times = 2;
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        let long = reload
-            .derive("long", &text, async move |text| Ok(text.repeat(times)))
-            .await?;
-        assert_eq!(*long.load(), "hellohello");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn missing_await_input() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        let loud = reload
-            .derive("loud", &text, async |text| Ok(text.to_uppercase()))
-            .await?;
-        assert_eq!(*loud.load(), "HELLO");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn missing_question_mark_input() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        let loud = reload
-            .derive("loud", &text, async |text| Ok(text.to_uppercase()))
-            .await?;
-        assert_eq!(*loud.load(), "HELLO");
-        Ok(())
-    }
-
-    #[tokio::test]
-    #[deny(unused_must_use)]
-    async fn missing_await_dropped() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let level = reload
-            .source("level", async || Ok("info".to_owned()))
-            .await?;
-        reload
-            .derive("loud", &level, async |level| Ok(level.to_uppercase()))
-            .await?;
-        reload.apply("log level", &level, async |_| ()).await?;
-        Ok(())
-    }
-
-    #[test]
-    fn reloader_returns_number() {
-        Manager::new().add(0, "audit", async |_| {
-            let _ = 5;
-        });
-    }
-
-    #[test]
-    fn no_reloader() {
-        struct Audit;
-
-        impl Reloader for Audit {
-            async fn reload(&self, _: Triggers) -> Result<(), BoxError> {
-                Ok(())
-            }
-        }
-
-        Manager::new().add(0, "audit", Audit);
-    }
-
-    #[tokio::test]
-    async fn not_clone() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let client = Client;
-        let url = reload
-            .source("url", async || Ok("http://localhost".to_owned()))
-            .await?;
-        let curler = reload
-            .derive("curler", &url, async move |url| {
-                Ok(Curler(client, url.to_string()))
-            })
-            .await?;
-        assert_eq!(curler.load().1, "http://localhost");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn not_send_value() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        let shared = reload
-            .derive("shared", &text, async |text| Ok(Arc::new(text.len())))
-            .await?;
-        assert_eq!(**shared.load(), 5);
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn not_send_value_source() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let shared = reload.source("shared", async || Ok(Arc::new(5))).await?;
-        assert_eq!(**shared.load(), 5);
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn not_send_capture() -> Result<(), Error> {
-        let mut reload = Manager::new();
-        let times = Arc::new(2);
-        let text = reload
-            .source("text", async || Ok("hello".to_owned()))
-            .await?;
-        let long = reload
-            .derive("long", &text, async move |text| Ok(text.repeat(*times)))
-            .await?;
-        assert_eq!(*long.load(), "hellohello");
-        Ok(())
-    }
-
-    #[test]
-    fn no_notifier() {
-        let period = std::time::Duration::from_secs(60);
-        Manager::new().on(rekindle::notify::interval(period));
-    }
-
-    #[test]
-    fn notifier_returns_text() {
-        Manager::new().on(async || Ok("tick".into()));
-    }
-
-    #[test]
-    fn notifier_returns_ok_text() {
-        Manager::new().on(async || Ok("tick".into()));
-    }
-
-    #[test]
-    fn notifier_changes_capture() {
-        struct Changes(mpsc::Receiver<u32>);
-
-        impl Notifier for Changes {
-            async fn notify(&mut self) -> Result<Trigger, BoxError> {
-                self.0.recv().await;
-                Ok("changed".into())
-            }
-        }
-
-        Manager::new().on(Changes(mpsc::channel(1).1));
-    }
-
-    #[test]
-    fn wrong_channel() {
-        struct Key(&'static str);
-
-        impl From<Key> for Trigger {
-            fn from(key: Key) -> Self {
-                key.0.into()
-            }
-        }
-
-        Manager::new().on(mpsc::channel::<Key>(1).1);
-    }
-
-    #[tokio::test]
-    async fn app_returns_number() -> Result<(), BoxError> {
-        Manager::new()
-            .run(async |_stop| {
-                let _ = 5;
-            })
-            .await
+/// The error and its notes, without the excerpts of the program: those would have its comments, and
+/// with them the very sentences that are looked for.
+fn write_sentences(text: &mut String, diagnostic: &Value) {
+    let code = diagnostic["code"]["code"].as_str().unwrap_or_default();
+    let message = diagnostic["message"].as_str().unwrap();
+    writeln!(text, "error[{code}]: {message}").unwrap();
+    for note in diagnostic["children"].as_array().unwrap() {
+        let message = note["message"].as_str().unwrap();
+        writeln!(text, "  {message}").unwrap();
     }
 }

@@ -1,5 +1,8 @@
 //! A component or an effect that nobody awaits is never made.
 
+//~ a component is made by awaiting it: add `.await?`
+//~ an effect runs for the first time when it is awaited: add `.await?`
+
 #![deny(unused_must_use)]
 
 use rekindle::{Error, Manager};

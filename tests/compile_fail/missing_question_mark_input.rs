@@ -1,5 +1,8 @@
 //! A component that may not have been made is no input.
 
+//~ ` cannot be the input of a component
+//~ is there an `.await?` missing where the component was made?
+
 use rekindle::{Error, Manager};
 
 pub async fn start(reload: &mut Manager) -> Result<(), Error> {

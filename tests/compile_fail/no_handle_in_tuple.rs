@@ -1,5 +1,8 @@
 //! A value among handles: it belongs into the closure.
 
+//~ `usize` cannot be the input of a component
+//~ what no reload replaces is not an input: move it into the closure, `async move |..| ..`
+
 use rekindle::{Error, Manager};
 
 pub async fn start(reload: &mut Manager, times: usize) -> Result<(), Error> {

@@ -1,5 +1,8 @@
 //! A type of the app's that does not implement `Reloader`.
 
+//~ `Audit` cannot be used as a reloader
+//~ implement `Reloader`, or pass `async |triggers: Triggers| { Ok(()) }`
+
 use rekindle::Manager;
 
 struct Audit;

@@ -1,5 +1,8 @@
 //! A build runs again in each reload, so what it captures has to be there again.
 
+//~ error[E0277]: the trait bound `Client: Clone` is not satisfied
+//~ required by a bound in `Manager::derive`
+
 use rekindle::{Error, Manager};
 
 struct Client;

@@ -1,5 +1,8 @@
 //! A build may run on any thread.
 
+//~ error[E0277]: `Rc<usize>` cannot be sent between threads safely
+//~ required by a bound in `Manager::derive`
+
 use std::rc::Rc;
 
 use rekindle::{Error, Manager};

@@ -1,5 +1,8 @@
 //! A component is read from all threads.
 
+//~ error[E0277]: `Rc<{integer}>` cannot be sent between threads safely
+//~ to implement `Source`
+
 use std::rc::Rc;
 
 use rekindle::{Error, Manager};

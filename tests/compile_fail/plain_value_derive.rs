@@ -1,5 +1,8 @@
 //! A build has to say whether it worked: `Ok(value)`.
 
+//~ a component is built by a function that returns `Result<T, BoxError>`, not `Printer`
+//~ end it with `Ok(value)`; pass errors on with `?`, which boxes them
+
 use rekindle::{Error, Manager};
 
 struct Printer(String);

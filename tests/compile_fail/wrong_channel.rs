@@ -1,5 +1,8 @@
 //! What comes out of a channel has to be a trigger.
 
+//~ Receiver<Key>` is not a notifier
+//~ a `tokio::sync::mpsc::Receiver` of what is `Into<Trigger>`
+
 use rekindle::Manager;
 use tokio::sync::mpsc;
 

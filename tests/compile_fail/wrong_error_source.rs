@@ -1,5 +1,8 @@
 //! A function that fails with an error type of its own: its error has to be boxed, by `?`.
 
+//~ a component is built by a function that returns `Result<T, BoxError>`, not `Result<String, std::io::Error>`
+//~ a function with an error type of its own is called in a closure: `async |input| Ok(function(input).await?)`
+
 use std::io;
 
 use rekindle::{Error, Manager};
