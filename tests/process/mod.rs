@@ -1,5 +1,7 @@
 //! A test as a process of its own: signals, and what ends a process, cannot be tried in this one.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -7,11 +7,12 @@
 )]
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rekindle::{BoxError, Reading, Source, Stamp};
+use tokio::runtime;
 use tokio::sync::Semaphore;
 
 /// A source whose value the test sets. It has a stamp, so that setting the same is no change.
@@ -106,6 +107,56 @@ impl Latch {
         *self.open.lock().unwrap() = true;
         self.let_one_go();
     }
+}
+
+/// Code of the app's that blocks its thread until the test lets it go on. It is open at first.
+#[derive(Clone, Default)]
+pub struct Barrier(Arc<Blocking>);
+
+#[derive(Default)]
+struct Blocking {
+    closed: Mutex<bool>,
+    opened: Condvar,
+    arrived: AtomicUsize,
+}
+
+impl Barrier {
+    /// From now on [`pass`](Self::pass) blocks.
+    pub fn close(&self) {
+        *self.0.closed.lock().unwrap() = true;
+    }
+
+    /// In the app's code: blocks its thread while the barrier is closed, but not for ever, so that a
+    /// test that fails comes to its end.
+    pub fn pass(&self) {
+        let closed = self.0.closed.lock().unwrap();
+        if *closed {
+            self.0.arrived.fetch_add(1, Ordering::SeqCst);
+            let limit = Duration::from_secs(20);
+            let waited = self
+                .0
+                .opened
+                .wait_timeout_while(closed, limit, |closed| *closed);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// In the test: waits until somebody is blocked.
+    pub async fn arrival(&self) {
+        let arrived = || self.0.arrived.load(Ordering::SeqCst) > 0;
+        eventually("the barrier is reached", arrived).await;
+    }
+
+    /// In the test: opens the barrier for all.
+    pub fn open(&self) {
+        *self.0.closed.lock().unwrap() = false;
+        self.0.opened.notify_all();
+    }
+}
+
+/// How many tasks the runtime has.
+pub fn tasks() -> usize {
+    runtime::Handle::current().metrics().num_alive_tasks()
 }
 
 /// Waits for a condition, with a deadline that only a failure reaches.

@@ -1,0 +1,220 @@
+//! Deadlines meet whatever a step does with its thread, and nobody else pays for it.
+
+mod support;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rekindle::{Lease, Manager, Outcome};
+use support::{Barrier, Dial, in_time};
+use tokio::task::{consume_budget, yield_now};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Computes without a pause, and is cooperative; not for ever, so that a test that fails ends.
+async fn spin() {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        consume_budget().await;
+    }
+}
+
+#[tokio::test]
+async fn a_first_build_that_uses_up_its_budget_meets_its_deadline() {
+    let mut reload = Manager::new();
+    let build = async || {
+        spin().await;
+        Ok(1)
+    };
+    let built = reload.source("spins", build).timeout(SHORT).await;
+    let error = built.unwrap_err();
+    assert!(format!("{error:?}").contains("not done after"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_build_that_uses_up_its_budget_is_not_said_to_block_its_thread() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().timeout(SHORT);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let build = async |n: Lease<u64>| {
+        if *n == 2 {
+            spin().await;
+        }
+        Ok(())
+    };
+    reload.derive("spins", &number, build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        let step = error.report().unwrap().failure().unwrap();
+        assert_eq!(step.name(), "spins");
+        assert!(step.error().unwrap().is_timeout());
+        assert!(!format!("{error:?}").contains("blocks"), "{error:?}");
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_comparison_that_blocks_meets_the_deadline_and_is_named() {
+    #[derive(Clone)]
+    struct Part(u64, Barrier);
+    impl PartialEq for Part {
+        fn eq(&self, other: &Self) -> bool {
+            self.1.pass();
+            self.0 == other.0
+        }
+    }
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let mut reload = Manager::new().timeout(SHORT);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let blocks = barrier.clone();
+    let part = number.map(move |n| Part(*n, blocks.clone()));
+    let build = async |_: Part| Ok(());
+    reload.derive("compares", part, build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        dial.set(2);
+        // The barrier opens after the answer.
+        let error = handle.reload("test").await.unwrap_err();
+        assert!(error.is_rejected(), "{error:?}");
+        let step = error.report().unwrap().step("compares").unwrap();
+        assert!(step.error().unwrap().is_timeout(), "{error:?}");
+        barrier.open();
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_step_that_blocks_the_thread_of_others_is_in_the_report() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    // Its deadline passes while the other one blocks the thread that it waits for.
+    let waits = async |n: Lease<u64>| {
+        tokio::time::sleep(Duration::from_millis(if *n == 2 { 20 } else { 0 })).await;
+        Ok(())
+    };
+    reload
+        .derive("waits", &number, waits)
+        .timeout(SHORT)
+        .await
+        .unwrap();
+    let blocks = async |n: Lease<u64>| {
+        std::thread::sleep(Duration::from_millis(if *n == 2 { 400 } else { 0 }));
+        Ok(())
+    };
+    reload.derive("blocks", &number, blocks).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        let answer = handle.reload("test").await;
+        // Where there is a thread for each, both are built.
+        let report = answer.or_else(|error| error.report().cloned().ok_or(error))?;
+        assert!(report.step("blocks").is_some(), "{report}");
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_that_a_build_waits_for_a_core_does_not_count() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().timeout(Duration::from_millis(500));
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    for n in 0..20 {
+        // Together a second on two cores, which is twice what each one has.
+        let build = async |n: Lease<u64>| {
+            std::thread::sleep(Duration::from_millis(if *n == 2 { 100 } else { 0 }));
+            Ok(())
+        };
+        let name = format!("blocks {n}");
+        reload.derive(name, &number, build).await.unwrap();
+    }
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        assert_eq!(handle.reload("test").await?.outcome(), Outcome::Applied);
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_without_end_is_possible() {
+    let mut reload = Manager::new().timeout(Duration::MAX);
+    let build = async || {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        Ok(1)
+    };
+    reload.source("waits", build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        handle.reload("test").await?;
+        Ok(())
+    });
+    run.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_wakes_before_a_poll_are_one_poll() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&polls);
+    let build = async move || {
+        poll_fn(|cx| {
+            if counts.fetch_add(1, Ordering::SeqCst) == 0 {
+                for _ in 0..1000 {
+                    cx.waker().wake_by_ref();
+                }
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+        Ok(1)
+    };
+    let mut reload = Manager::new();
+    let built = reload.source("woken", build).timeout(SHORT).await;
+    assert!(built.is_err());
+    let polls = polls.load(Ordering::SeqCst);
+    assert!((2..10).contains(&polls), "{polls} polls");
+}
+
+#[tokio::test]
+async fn many_quick_builds_let_others_have_a_turn() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let built = Arc::new(AtomicU64::new(0));
+    for n in 0..1000 {
+        let built = Arc::clone(&built);
+        let build = async move |n: Lease<u64>| {
+            let began = Instant::now();
+            while *n == 2 && began.elapsed() < Duration::from_micros(100) {}
+            built.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        let name = format!("quick {n}");
+        reload.derive(name, &number, build).await.unwrap();
+    }
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        handle.trigger("test");
+        let (mut turns, mut before) = (0, built.load(Ordering::SeqCst));
+        while handle.status().generation() == 1 {
+            yield_now().await;
+            let now = built.load(Ordering::SeqCst);
+            turns += u32::from(std::mem::replace(&mut before, now) != now);
+        }
+        // They compute for a tenth of a second in all.
+        assert!(turns >= 5, "{turns} turns");
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}

@@ -1,0 +1,141 @@
+//! Code of the app's that panics or never ends where nobody expects it: in drops, wakers and errors.
+
+mod process;
+mod support;
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+
+use process::Process;
+use rekindle::Manager;
+use support::{Dial, eventually, in_time};
+
+#[test]
+fn two_captures_that_panic_in_their_drop_do_not_abort_the_process() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    let test = "two_captures_that_panic_in_their_drop_do_not_abort_the_process";
+    if let Some(process) = Process::of(test) {
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(0), "{stderr}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut reload = Manager::new();
+        for name in ["one", "two"] {
+            let bomb = Arc::new(Bomb);
+            reload.add(0, name, async move |_| drop(Arc::clone(&bomb)));
+        }
+        reload.run(async |_| ()).await.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn a_waker_that_panics_takes_nothing_down() {
+    struct Bomb(AtomicUsize);
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            panic!("in wake");
+        }
+    }
+    let mut reload = Manager::new();
+    reload.source("number", Dial::new(1)).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        let bomb = Arc::new(Bomb(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&bomb));
+        let mut asked = Box::pin(handle.reload("test"));
+        let answer = asked.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(answer.is_pending());
+        let woken = || bomb.0.load(Ordering::SeqCst) > 0;
+        eventually("the waker is called", woken).await;
+        handle.reload("again").await?;
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_that_is_its_own_cause_is_told_all_the_same() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    const ENOUGH: usize = 100_000;
+
+    #[derive(Debug)]
+    struct Ouroboros;
+    impl fmt::Display for Ouroboros {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("ouroboros")
+        }
+    }
+    impl Error for Ouroboros {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            (ASKED.fetch_add(1, Ordering::SeqCst) < ENOUGH).then_some(self)
+        }
+    }
+
+    let mut reload = Manager::new();
+    let build = async || Err::<u64, _>(Ouroboros.into());
+    let error = reload.source("number", build).await.unwrap_err();
+    assert!(error.to_string().contains("`number`"), "{error}");
+    assert!(ASKED.load(Ordering::SeqCst) < ENOUGH);
+}
+
+/// A signal has to end the process whatever hangs.
+#[cfg(all(unix, feature = "signal"))]
+#[test]
+#[allow(clippy::print_stdout, reason = "this is how the processes talk")]
+fn a_drop_that_hangs_does_not_outlive_a_signal_and_the_grace_period() {
+    use rekindle::run::{self, Group};
+    use std::time::Duration;
+
+    struct Hangs;
+    impl Drop for Hangs {
+        fn drop(&mut self) {
+            println!("dropping");
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+    let test = "a_drop_that_hangs_does_not_outlive_a_signal_and_the_grace_period";
+    if let Some(mut process) = Process::of(test) {
+        process.waits_for("ready");
+        process.kill("TERM");
+        process.waits_for("dropping");
+        let (code, stderr) = process.ends();
+        assert_eq!(code, Some(143), "{stderr}");
+        assert!(stderr.contains("the drop of"), "{stderr}");
+        assert!(stderr.contains("`value`"), "{stderr}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut group = Group::new();
+        group.add("signals", run::signals().unwrap());
+        let mut reload = Manager::new().grace(Duration::from_millis(100));
+        let value = reload.source("value", async || Ok(Hangs)).await.unwrap();
+        let app = reload.run(async move |stop| {
+            println!("ready");
+            let ended = group.run_until(stop).await;
+            drop(value);
+            ended
+        });
+        let _ = app.await;
+    });
+}
