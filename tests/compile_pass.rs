@@ -13,14 +13,6 @@ struct Printer(String);
 #[derive(Clone)]
 struct Client;
 
-impl Client {
-    async fn get(self) -> String {
-        "hello".to_owned()
-    }
-
-    async fn tell(self) {}
-}
-
 struct Curler(Client, String);
 
 #[tokio::test]

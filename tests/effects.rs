@@ -141,7 +141,7 @@ async fn a_reloader_that_takes_too_long_or_panics_makes_the_reload_partial_and_i
     let slow = async |_: Triggers| std::future::pending::<()>().await;
     reload.add(0, "slow", slow).timeout(Duration::from_secs(5));
     reload.add(0, "bad", async |triggers: Triggers| {
-        assert_eq!(triggers.total(), 0)
+        assert_eq!(triggers.total(), 0);
     });
     reload.add(0, "good", async |_| Ok(()));
     reload.add(1, "later", async |_| Ok(()));

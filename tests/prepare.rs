@@ -10,16 +10,10 @@ use rekindle::{Action, Lease, Manager, Outcome};
 use support::{Dial, in_time};
 use tokio::time::{Instant, sleep};
 
+type Building = std::pin::Pin<Box<dyn Future<Output = Result<u64, rekindle::BoxError>> + Send>>;
+
 /// A build that takes its time.
-fn takes(
-    millis: u64,
-) -> impl FnOnce(
-    Lease<u64>,
-) -> std::pin::Pin<Box<dyn Future<Output = Result<u64, rekindle::BoxError>> + Send>>
-+ Clone
-+ Send
-+ Sync
-+ 'static {
+fn takes(millis: u64) -> impl FnOnce(Lease<u64>) -> Building + Clone + Send + Sync + 'static {
     move |n| {
         Box::pin(async move {
             sleep(Duration::from_millis(millis)).await;
