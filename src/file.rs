@@ -28,11 +28,19 @@
 //! # What counts as read
 //!
 //! Only a regular file, only up to [`File::max_size`], and only as a whole: the file has to have
-//! rested for [`File::quiet`] and has to be the same file, of the same size and modification time,
-//! before and after the read. Otherwise it is read again. A file that does not come to rest is
+//! rested for [`File::quiet`] and has to be the same file, of the same size and times, before and
+//! after the read. Otherwise it is read again. A file that does not come to rest is
 //! refused; so nothing that is half written is ever loaded, unless its writer pauses for longer
 //! than that. An empty file is what is left between truncating and writing, so it has to rest ten
 //! times as long.
+//!
+//! # What blocks
+//!
+//! The file is read on a thread of the runtime's blocking pool, one for each file. A read that does
+//! not come back, because a network mount hangs, runs into the deadline of its component; until it
+//! has come back the file is not read again, and reloads are refused with an error that says so. If
+//! it keeps the process from ending after a signal, it is named. The contents are parsed by
+//! whoever reads, on the runtime.
 //!
 //! # What counts as changed
 //!
@@ -46,24 +54,27 @@
 
 use std::fmt;
 use std::mem;
-use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{BoxError, Reading, Source, Stamp, Trigger, Watch};
 
+mod access;
 mod error;
 mod format;
 mod read;
+mod rest;
 mod seen;
 mod watch;
 
 pub use error::Error;
 
+use access::Access;
 use error::Kind;
 use format::Parse;
 use read::Limits;
+use rest::Rest;
 use seen::Seen;
 use watch::Watcher;
 
@@ -136,28 +147,40 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
 pub struct File<T> {
     /// As the app named it; what errors and log lines show.
     path: PathBuf,
-    /// The same, absolute, so that a later `chdir` does not move it.
-    location: Arc<Path>,
+    place: Arc<Place>,
     parse: Parse<T>,
     limits: Limits,
     watched: bool,
     trigger: Trigger,
     poll: Option<Duration>,
-    seen: Arc<Seen>,
+}
+
+/// Where the file is, and what is known about it: what the source and its watcher share.
+struct Place {
+    /// Absolute, so that a later `chdir` does not move it.
+    path: Arc<Path>,
+    access: Access,
+    rest: Rest,
+    seen: Seen,
 }
 
 impl<T: Send + Sync + 'static> File<T> {
     fn new(path: &Path, parse: Parse<T>) -> Self {
-        let location = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let absolute: Arc<Path> = absolute.into();
         Self {
             path: path.to_owned(),
-            location: location.into(),
+            place: Arc::new(Place {
+                access: Access::new(Arc::clone(&absolute)),
+                path: absolute,
+                rest: Rest::default(),
+                seen: Seen::default(),
+            }),
             parse,
             limits: Limits::default(),
             watched: false,
             trigger: "file".into(),
             poll: Some(watch::SAFETY_POLL),
-            seen: Arc::default(),
         }
     }
 
@@ -190,8 +213,11 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// A change is reported when the events have ceased for that long; if they do not cease, after
     /// ten times as long. An empty file has to rest ten times as long, too. A file that does not
-    /// come to rest for twenty times as long is refused as still being written. A modification time
-    /// in the future counts as long ago.
+    /// come to rest for twenty times as long is refused as still being written.
+    ///
+    /// The time is measured here, not taken from the file: a file that is read for the first time is
+    /// looked at twice, unless its times are more than 3 s old. A modification time in the future,
+    /// or one in whole seconds, does no harm.
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.limits.quiet = quiet;
         self
@@ -225,8 +251,9 @@ impl<T: Send + Sync + 'static> Source for File<T> {
     type Value = T;
 
     async fn read(&self, committed: Option<Stamp>) -> Result<Reading<T>, BoxError> {
-        let read = read::stable(&self.location, self.limits).await;
-        self.seen.read(
+        let reading = self.place.seen.reading();
+        let read = read::stable(&self.place, self.limits).await;
+        reading.found(
             read.as_ref()
                 .map(|read| read.stamp)
                 .map_err(mem::discriminant),
@@ -236,8 +263,9 @@ impl<T: Send + Sync + 'static> Source for File<T> {
         if committed == Some(contents.stamp) {
             return Ok(Reading::Unchanged);
         }
-        let (parse, bytes) = (self.parse, contents.bytes);
-        let parsed = blocking(move || format::parse(parse, bytes)).await;
+        // The type is the app's, so this may take any time: it happens here, where whoever polls
+        // sees that it does.
+        let parsed = format::parse(self.parse, contents.bytes);
         let value = parsed.map_err(Kind::Contents).map_err(refused)?;
         Ok(Reading::Stamped(value, contents.stamp))
     }
@@ -259,17 +287,5 @@ impl<T> fmt::Debug for File<T> {
             .field("quiet", &self.limits.quiet)
             .field("poll", &self.poll)
             .finish_non_exhaustive()
-    }
-}
-
-/// Does `work`, which blocks, where it blocks nobody. Panics where it panics.
-async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(payload) => panic::resume_unwind(payload),
-            // The runtime shuts down, and this future is about to be dropped with it.
-            Err(_) => std::future::pending().await,
-        },
     }
 }

@@ -47,6 +47,7 @@ pub(super) enum Kind {
     Special,
     TooLarge { max_size: u64 },
     Restless,
+    Stuck,
     Io(io::Error),
     Contents(Problem),
 }
@@ -101,7 +102,7 @@ impl fmt::Display for Error {
             }
             Kind::Dangling { target } => write!(
                 f,
-                ": a symbolic link to {}, which does not exist",
+                ": leads by symbolic link to {}, which does not exist",
                 target.display()
             ),
             Kind::Denied => f.write_str(
@@ -119,6 +120,10 @@ impl fmt::Display for Error {
             Kind::Restless => f.write_str(
                 ": still being written; reload when it is complete, and better write a new file \
                  and rename it over this one",
+            ),
+            Kind::Stuck => f.write_str(
+                ": an earlier read of this file has not come back; see whether its file system \
+                 responds",
             ),
             Kind::Io(_) => f.write_str(": cannot be read"),
             Kind::Contents(problem) => {

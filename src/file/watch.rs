@@ -4,16 +4,17 @@
 //! events cease; look up the way to the file and watch it again; read; compare. All its state is in
 //! the notifier. No task belongs to it, and dropping it ends the watching.
 
-use std::path::Path;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use super::error::Kind;
 use super::read::{self, Limits};
-use super::seen::Seen;
-use super::{File, blocking};
+use super::seen::Sight;
+use super::{File, Place};
 use crate::{BoxError, Notifier, Trigger};
 
 mod armed;
@@ -28,11 +29,10 @@ pub(super) const SAFETY_POLL: Duration = Duration::from_secs(30);
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 
 pub(super) struct Watcher {
-    location: Arc<Path>,
+    place: Arc<Place>,
     limits: Limits,
     trigger: Trigger,
     poll: Option<Duration>,
-    seen: Arc<Seen>,
     /// One permit at most, so any number of events before the next wait is one wake-up.
     event: Arc<Notify>,
     armed: Arc<Mutex<Armed>>,
@@ -43,17 +43,17 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// Watches from now on.
+    /// Watches from now on. What is looked up in the file system for that, it looks up here and now:
+    /// nothing after this may be missed, and the app only starts.
     pub(super) fn new<T>(file: &File<T>) -> Self {
         let event = Arc::new(Notify::new());
         let mut armed = Armed::new(Arc::clone(&event));
-        let has_events = armed.arm(&file.location);
+        let has_events = armed.arm(&file.place.path);
         Self {
-            location: Arc::clone(&file.location),
+            place: Arc::clone(&file.place),
             limits: file.limits,
             trigger: file.trigger.clone(),
             poll: file.poll,
-            seen: Arc::clone(&file.seen),
             event,
             armed: Arc::new(Mutex::new(armed)),
             has_events,
@@ -81,9 +81,12 @@ impl Watcher {
     }
 
     /// Waits until no event has come for the quiet time, but not for ever.
+    ///
+    /// The file is looked at first, so that this wait is its rest, too.
     async fn settle(&self) {
         let start = Instant::now();
         loop {
+            read::look(&self.place).await;
             let left = self.limits.ceiling().saturating_sub(start.elapsed());
             let quiet = self.limits.quiet.min(left);
             if timeout(quiet, self.event.notified()).await.is_err() || left.is_zero() {
@@ -92,15 +95,27 @@ impl Watcher {
         }
     }
 
-    async fn rearm(&mut self) {
-        let (armed, location) = (Arc::clone(&self.armed), Arc::clone(&self.location));
-        self.has_events = blocking(move || {
+    async fn rearm(&mut self) -> Result<(), Kind> {
+        let (armed, place) = (Arc::clone(&self.armed), Arc::clone(&self.place));
+        let arm = move || {
             armed
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .arm(&location)
-        })
-        .await;
+                .arm(&place.path)
+        };
+        self.has_events = self.place.access.run(arm).await?;
+        Ok(())
+    }
+
+    async fn look(&mut self) -> Result<Sight, Kind> {
+        // Watched first and read afterwards: what changes after the read has its event.
+        self.rearm().await?;
+        match read::stable(&self.place, self.limits).await {
+            Err(Kind::Stuck) => Err(Kind::Stuck),
+            read => Ok(read
+                .map(|read| read.stamp)
+                .map_err(|kind| mem::discriminant(&kind))),
+        }
     }
 }
 
@@ -112,20 +127,18 @@ impl Notifier for Watcher {
                 self.dirty = true;
             }
             self.settle().await;
-            // Watched first and read afterwards: what changes after the read has its event.
-            self.rearm().await;
-            let read = read::stable(&self.location, self.limits).await;
-            let sight = read
-                .map(|read| read.stamp)
-                .map_err(|kind| std::mem::discriminant(&kind));
+            // Stuck, it says nothing about the file, which is looked at again when it can be.
+            let Ok(sight) = self.look().await else {
+                continue;
+            };
             self.dirty = false;
-            if self.seen.is_news(sight) {
+            if self.place.seen.is_news(sight) {
                 return Ok(self.trigger.clone());
             }
         }
     }
 
     fn name(&self) -> String {
-        format!("file {}", self.location.display())
+        format!("file {}", self.place.path.display())
     }
 }

@@ -5,8 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// As many symbolic links as Linux follows.
-const MAX_LINKS: usize = 40;
+use crate::file::read::MAX_LINKS;
 
 /// Where a path leads, by way of which entries of which directories.
 #[derive(Debug, Default, PartialEq, Eq)]

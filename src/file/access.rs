@@ -1,0 +1,202 @@
+//! The file system, off the threads of the runtime, and for each file one call at a time.
+//!
+//! A call into the file system may never come back: a network mount hangs for as long as its server
+//! does. Its thread cannot be ended, so there must not be a second one. A call holds the file's one
+//! permit until it is over, whether anybody still waits for it or not, and a call that was given up
+//! counts as a straggler, so that it is named when it keeps the process from ending.
+
+use std::panic;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::error::Kind;
+use crate::stragglers::{self, Scope};
+
+/// How long a call that nobody waits for any more may hold up the next one before that is refused.
+const BRIEF: Duration = Duration::from_secs(1);
+
+/// How long such a call may take after a signal to end. Half of what the rest has by default: by
+/// then it has been waited for in vain.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) struct Access {
+    path: Arc<Path>,
+    permit: Arc<Semaphore>,
+    call: Mutex<Weak<Call>>,
+}
+
+/// A call that is under way. The thread in it keeps it alive.
+struct Call {
+    path: Arc<Path>,
+    since: Instant,
+    given_up: AtomicBool,
+}
+
+impl Access {
+    pub(super) fn new(path: Arc<Path>) -> Self {
+        Self {
+            path,
+            permit: Arc::new(Semaphore::new(1)),
+            call: Mutex::default(),
+        }
+    }
+
+    /// Does `work`, which blocks, where it blocks nobody, after the call that is under way.
+    /// Panics where it panics.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Stuck`] if the call that is under way was given up and does not come back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Work that has begun goes on when the future is dropped, as a straggler; its result is lost.
+    pub(super) async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, Kind> {
+        let permit = self.permit().await?;
+        let call = Arc::new(Call {
+            path: Arc::clone(&self.path),
+            since: Instant::now(),
+            given_up: AtomicBool::new(false),
+        });
+        let weak = Arc::downgrade(&call);
+        self.call
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&weak);
+        let task = tokio::task::spawn_blocking(move || {
+            let _held = (call, permit);
+            work()
+        });
+        let _wait = Wait {
+            call: weak,
+            task: task.abort_handle(),
+        };
+        match task.await {
+            Ok(result) => Ok(result),
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => panic::resume_unwind(payload),
+                // The runtime shuts down, and this future is about to be dropped with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Kind> {
+        loop {
+            let permit = Arc::clone(&self.permit).acquire_owned();
+            match timeout(BRIEF, permit).await {
+                Ok(permit) => return Ok(permit.expect("the semaphore is never closed")),
+                Err(_) if self.is_given_up() => return Err(Kind::Stuck),
+                // A slow one, for which somebody still waits.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
+        call.upgrade()
+            .is_some_and(|call| call.given_up.load(Ordering::Relaxed))
+    }
+}
+
+/// Whoever waits for a call. Dropped before the end of the call, it has given up.
+struct Wait {
+    call: Weak<Call>,
+    task: AbortHandle,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        // Where it has not begun, there is no need to.
+        self.task.abort();
+        if let Some(call) = self.call.upgrade() {
+            call.given_up.store(true, Ordering::Relaxed);
+            stragglers::register(&call);
+        }
+    }
+}
+
+impl Scope for Call {
+    fn grace(&self) -> Duration {
+        GRACE
+    }
+
+    fn running(&self) -> Vec<String> {
+        let (path, took) = (self.path.display(), self.since.elapsed());
+        vec![format!("reading {path} for {took:.1?}")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    fn named(path: &str) -> usize {
+        let running = stragglers::running();
+        let is_this = |phrase: &&String| phrase.starts_with(&format!("reading {path} for "));
+        running.iter().filter(is_this).count()
+    }
+
+    /// A call that has begun, does not end before the sender is dropped, and was given up.
+    async fn given_up(access: &Access) -> Sender<()> {
+        let (end, ended) = channel::<()>();
+        let (begin, mut begun) = tokio::sync::oneshot::channel();
+        let work = move || {
+            begin.send(()).expect("the test waits");
+            _ = ended.recv();
+        };
+        let mut call = Box::pin(access.run(work));
+        while begun.try_recv().is_err() {
+            assert!(timeout(Duration::from_millis(1), &mut call).await.is_err());
+        }
+        end
+    }
+
+    #[tokio::test]
+    async fn a_call_that_hangs_is_named_and_refuses_the_next_one() {
+        let access = Access::new(Path::new("/mount/hangs").into());
+        let end = given_up(&access).await;
+        assert_eq!(named("/mount/hangs"), 1);
+        for _ in 0..2 {
+            let next = access.run(|| panic!("it has to wait")).await;
+            assert!(matches!(next, Err::<(), _>(Kind::Stuck)));
+        }
+        drop(end);
+        while named("/mount/hangs") != 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(matches!(access.run(|| 5).await, Ok(5)));
+        assert_eq!(named("/mount/hangs"), 0);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_slow_is_waited_for() {
+        let access = Arc::new(Access::new(Path::new("/mount/slow").into()));
+        let (end, ended) = channel::<()>();
+        let slow = tokio::spawn({
+            let access = Arc::clone(&access);
+            async move { access.run(move || ended.recv().is_err()).await.is_ok() }
+        });
+        while access.permit.available_permits() != 0 {
+            tokio::task::yield_now().await;
+        }
+        let next = tokio::spawn(async move { access.run(|| 5).await.is_ok() });
+        tokio::time::sleep(BRIEF * 3 / 2).await;
+        assert!(!next.is_finished());
+        assert_eq!(named("/mount/slow"), 0, "nobody has given it up");
+        drop(end);
+        assert!(slow.await.unwrap() && next.await.unwrap());
+    }
+}
