@@ -531,6 +531,112 @@ fn syntax_errors_quote_nothing() {
     }
 }
 
+/// In these messages of serde nothing follows the value.
+#[test]
+fn a_type_without_variants_or_fields_tells_no_value() {
+    #[derive(Debug, Deserialize)]
+    enum Never {}
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    let error = error_of(
+        file::json::<BTreeMap<String, Never>>,
+        r#"{"a": "x`, expected `hunter2\u001b[31m"}"#,
+    );
+    says(
+        &error.unwrap(),
+        ":1:39: a: unknown variant, there are no variants",
+    );
+    let error = error_of(file::json::<Nothing>, r#"{"x, expected hunter2": 1}"#);
+    says(
+        &error.unwrap(),
+        ":1:22: unknown field `?`, there are no fields",
+    );
+}
+
+/// An app's own messages that begin as serde's do.
+#[test]
+fn messages_that_imitate_those_of_serde_tell_no_value() {
+    #[derive(Debug)]
+    struct Imitates;
+    impl<'de> Deserialize<'de> for Imitates {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Err(serde::de::Error::custom(String::deserialize(deserializer)?))
+        }
+    }
+    for message in [
+        "invalid length 7, expected 16 characters, got hunter2",
+        "invalid length hunter2, expected 16, expected hunter2",
+        "invalid value: hunter2, expected hunter2",
+        "invalid value: string hunter2, expected hunter2",
+        "invalid value: string \"a\\\", expected hunter2",
+        "invalid value: integer `hunter2`, expected hunter2",
+        "invalid value: character `hunter2`, expected hunter2",
+        "invalid type: map of hunter2, expected hunter2",
+        "invalid type: map, expected \u{1b}[31mhunter2",
+        "unknown variant `x`, expected one of `a`, `b`, got `hunter2`",
+        "unknown variant `x`, expected hunter2",
+        "unknown field `x` in `hunter2`",
+        "missing field `x` in hunter2",
+        "no variant of enum hunter2 is good",
+        "data did not match any variant of untagged enum hunter2 x",
+    ] {
+        let value = serde_json::to_string(message).unwrap();
+        for error in [
+            error_of(file::json::<(Imitates,)>, format!("[{value}]")),
+            error_of(
+                file::toml::<BTreeMap<String, Imitates>>,
+                format!("a = {}", value.replace("\\u001b", "\\u001B")),
+            ),
+            error_of(file::yaml::<(Imitates,)>, format!("[{value}]")),
+        ] {
+            let all = everything(&error.expect("it is refused"));
+            assert!(!all.contains(SECRET), "{message}: {all}");
+            assert!(!all.contains('\u{1b}'), "{message}: {all}");
+        }
+    }
+}
+
+/// serde has no list of what is expected there.
+#[test]
+fn an_unknown_field_beside_flattened_ones_is_named() {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only their types matter")]
+    struct Flattened {
+        a: u8,
+        #[serde(flatten)]
+        rest: Rest,
+    }
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "only their types matter")]
+    struct Rest {
+        b: u8,
+    }
+    for error in [
+        error_of(file::json::<Flattened>, r#"{"a": 1, "b": 2, "colour": 3}"#),
+        error_of(file::toml::<Flattened>, "a = 1\nb = 2\ncolour = 3"),
+        error_of(file::yaml::<Flattened>, "a: 1\nb: 2\ncolour: 3"),
+    ] {
+        let text = error.unwrap().to_string();
+        assert!(text.ends_with(": unknown field `colour`"), "{text}");
+    }
+}
+
+/// The YAML library takes minutes for as many open brackets, and only then refuses them.
+#[test]
+fn what_is_nested_too_deeply_is_refused_at_once() {
+    let deep = "[".repeat(400_000);
+    says(
+        &yaml(&format!("port: {deep}")),
+        ":1:135: nested too deeply; 128 levels are the limit",
+    );
+    assert_eq!(toml(&format!("port = {deep}")).line(), Some(1));
+    let deep = format!(r#"{{"either": {deep}"#);
+    assert!(json(&deep).to_string().contains("recursion limit exceeded"));
+}
+
 /// Everything but what may be shown because it is a key.
 fn without_keys(error: &file::Error) -> String {
     let all = everything(error);

@@ -69,15 +69,35 @@ async fn a_file_written_just_now_is_read_when_it_has_rested() {
     assert!(written.elapsed().unwrap() >= quiet);
 }
 
+/// It is neither waited for nor taken for a sign that the file has rested.
 #[tokio::test]
-async fn a_modification_time_in_the_future_counts_as_long_ago() {
-    let (_dir, path) = rested("one");
-    let file = fs::File::options().write(true).open(&path).unwrap();
-    file.set_modified(SystemTime::now() + Duration::from_secs(3600))
-        .unwrap();
-    // With such a quiet time it would not be done before the test runner gives up.
-    let source = file::text(&path).quiet(Duration::from_secs(3600));
-    assert_eq!(stamped(&source).await.0, "one");
+async fn a_modification_time_in_the_future_is_neither_waited_for_nor_trusted() {
+    let hour = Duration::from_secs(3600);
+    half_a_file_is_not_loaded(SystemTime::now() + hour).await;
+}
+
+/// As on a file system that knows whole seconds only.
+#[tokio::test]
+async fn a_modification_time_of_a_moment_ago_is_not_trusted() {
+    half_a_file_is_not_loaded(SystemTime::now() - Duration::from_millis(999)).await;
+}
+
+/// A writer pauses half-way for less than the quiet time, and the file always has this time.
+async fn half_a_file_is_not_loaded(modified: SystemTime) {
+    let (_dir, path) = rested("");
+    let write = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(modified).unwrap();
+    };
+    write("half");
+    let source = file::text(&path).quiet(Duration::from_millis(500));
+    let rest = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        write("half and the rest");
+    };
+    let (read, ()) = tokio::join!(stamped(&source), rest);
+    assert_eq!(read.0, "half and the rest");
 }
 
 #[tokio::test]
@@ -206,11 +226,21 @@ async fn a_missing_file_is_refused_with_the_place_where_it_was_looked_for() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_link_that_leads_nowhere_says_where_it_leads() {
+    use std::os::unix::fs::symlink;
+
     let (dir, _path) = rested("");
-    let link = dir.path().join("link");
-    std::os::unix::fs::symlink("gone.conf", &link).unwrap();
-    let error = refusal(file::text(link)).await;
-    assert!(error.contains("a symbolic link to gone.conf"), "{error}");
+    let at = |name: &str| dir.path().join(name);
+    symlink("gone", at("last")).unwrap();
+    symlink(at("last"), at("first")).unwrap();
+    for (path, gone) in [
+        (at("last"), at("gone")),
+        (at("first"), at("gone")),
+        (at("first/app.conf"), at("gone/app.conf")),
+    ] {
+        let error = refusal(file::text(path)).await;
+        let place = format!(": leads by symbolic link to {},", gone.display());
+        assert!(error.contains(&place), "{error}");
+    }
 }
 
 /// Links are followed, also those of Kubernetes.
@@ -257,4 +287,95 @@ async fn a_panic_of_the_type_is_a_panic_of_the_read() {
     let (_dir, path) = rested("1");
     let read = tokio::spawn(async move { file::json::<Panics>(path).read(None).await.is_ok() });
     assert!(read.await.unwrap_err().is_panic());
+}
+
+/// Looked at, it is a file; opened a moment later, it may be a pipe that nobody writes to.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_becomes_a_pipe_while_it_is_read_blocks_nobody() {
+    let (dir, path) = rested("text");
+    let at = |name: &str| dir.path().join(name);
+    let pipe = at("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let (one, two) = (at("one"), at("two"));
+    let swap = || {
+        fs::write(&one, "text").unwrap();
+        fs::rename(&one, &path).unwrap();
+        fs::hard_link(&pipe, &two).unwrap();
+        fs::rename(&two, &path).unwrap();
+    };
+    std::thread::scope(|scope| {
+        let reads = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                for _ in 0..300 {
+                    _ = file::text(&path).quiet(Duration::ZERO).read(None).await;
+                }
+            });
+        });
+        while !reads.is_finished() {
+            swap();
+        }
+    });
+}
+
+/// A parse runs the type's code, so it is seen, named and waited for like a build (invariants 9 and
+/// 10).
+#[cfg(feature = "json")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parse_that_hangs_is_named_and_refuses_the_next_reload() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    static HANGS: AtomicBool = AtomicBool::new(false);
+    static PARSING: AtomicUsize = AtomicUsize::new(0);
+
+    struct Hangs;
+    impl<'de> serde::Deserialize<'de> for Hangs {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            u8::deserialize(deserializer)?;
+            PARSING.fetch_add(1, Ordering::SeqCst);
+            while HANGS.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            PARSING.fetch_sub(1, Ordering::SeqCst);
+            Ok(Self)
+        }
+    }
+
+    let (_dir, path) = rested("1");
+    let mut reload = rekindle::Manager::new();
+    let source = file::json::<Hangs>(&path).quiet(Duration::ZERO);
+    let timeout = Duration::from_millis(100);
+    reload
+        .source("config", source)
+        .timeout(timeout)
+        .await
+        .unwrap();
+    let handle = reload.handle();
+    let app = async || {
+        HANGS.store(true, Ordering::SeqCst);
+        fs::write(&path, "2").unwrap();
+        let first = handle.reload("test").await.unwrap_err();
+        fs::write(&path, "3").unwrap();
+        let second = handle.reload("test").await.unwrap_err();
+        let parsing = PARSING.load(Ordering::SeqCst);
+        HANGS.store(false, Ordering::SeqCst);
+        (format!("{first:?}"), format!("{second:?}"), parsing)
+    };
+    let mut seen = None;
+    reload
+        .run(async |_| seen = Some(app().await))
+        .await
+        .unwrap();
+    let (first, second, parsing) = seen.unwrap();
+    assert!(first.contains("it blocks its thread"), "{first}");
+    assert!(
+        second.contains("an earlier attempt was given up"),
+        "{second}"
+    );
+    assert_eq!(parsing, 1);
 }

@@ -398,6 +398,34 @@ async fn a_bad_file_is_reported_once_and_so_are_the_old_contents_after_it() {
     }
 }
 
+/// The reload that read them ran into its deadline, so they are not live.
+#[tokio::test]
+async fn contents_whose_read_was_given_up_are_reported_again() {
+    let (_dir, path) = directory();
+    let source = file::text(&path).watch().poll(Duration::from_millis(20));
+    let mut watched = Watched::of(source).await;
+    fs::write(&path, "new").unwrap();
+    watched.reported().await;
+    // Written once more, so that the read has to wait.
+    fs::write(&path, "new").unwrap();
+    let read = timeout(Duration::from_millis(5), watched.source.read(None)).await;
+    assert!(read.is_err(), "it was given up");
+    watched.reports("new").await;
+}
+
+/// What the watcher has seen come to rest does not have to rest again.
+#[tokio::test]
+async fn the_read_after_a_report_does_not_wait_for_the_quiet_time_again() {
+    let (_dir, path) = directory();
+    let quiet = Duration::from_secs(2);
+    let source = file::text(&path).watch().poll(None).quiet(quiet);
+    let mut watched = Watched::of(source).await;
+    fs::write(&path, "new").unwrap();
+    watched.reported().await;
+    let read = timeout(quiet / 2, watched.text()).await;
+    assert_eq!(read.expect("it is read at once"), "new");
+}
+
 /// A future that is dropped has swallowed no event.
 #[tokio::test]
 async fn a_dropped_wait_loses_nothing() {

@@ -20,8 +20,12 @@ use crate::error::Chain;
 /// of serde and of the parsers quote values and whole lines, so they are taken apart and only what
 /// is known to be the program's own text is kept. The message of an app's own `Deserialize`
 /// (`Error::custom`) is withheld, because it usually quotes the value; put what is wanted into the
-/// *expected* part of `invalid_value`, which is kept. Keys are shown, unless they have characters
-/// or a length that keys do not have; then they are shown as `?`.
+/// *expected* part of `invalid_value`, which is kept up to its first comma. Keys are shown, unless
+/// they have characters or a length that keys do not have; then they are shown as `?`.
+///
+/// One thing cannot be told apart: a message of the app's own that has, word for word, the form of
+/// one of serde's, as `invalid length 7, expected 16 letters instead of hunter2` has. Of such a
+/// message the part is kept that with serde is the expectation, or the name of a field.
 ///
 /// From the error of a reload it is had with [`StepError::inner`](crate::StepError::inner):
 ///

@@ -171,9 +171,7 @@ fn unrest(metadata: &Metadata, rest: &Rest, limits: Limits) -> Option<Duration> 
     if identity.is_old(needed) {
         return None;
     }
-    let wait = needed
-        .checked_sub(rested)
-        .filter(|wait| !wait.is_zero())?;
+    let wait = needed.checked_sub(rested).filter(|wait| !wait.is_zero())?;
     Some(wait.min(limits.quiet))
 }
 

@@ -2,9 +2,13 @@
 //!
 //! serde has seven kinds of errors of its own. Each is a fixed beginning, what was found (a value),
 //! and what was expected, in this order; what was expected is text of the program. Everything else
-//! is `Error::custom`, text of the app's that may quote anything.
+//! is `Error::custom`, text of the app's that may quote anything. It may also look like one of
+//! serde's, so what follows a value is only told where the value has exactly the form that serde
+//! gives it.
 
 use serde_path_to_error::{Path, Segment};
+
+mod found;
 
 const WITHHELD: &str =
     "the value was refused by its type (the message is withheld because it may contain the value)";
@@ -17,66 +21,92 @@ const LITERALS: [&str; 4] = [
     "repetition limit exceeded",
 ];
 
-/// The beginnings of messages that end with the name of a type of the app's.
-const BEFORE_A_TYPE: [&str; 2] = [
-    "data did not match any variant of untagged enum ",
-    "no variant of enum ",
+/// Messages that have the name of a type of the app's in them.
+const WITH_A_TYPE: [(&str, &str); 2] = [
+    ("data did not match any variant of untagged enum ", ""),
+    ("no variant of enum ", " found in flattened data"),
 ];
 
 /// What of `message` may be told.
 pub(super) fn message(message: &str) -> String {
-    // After the *last* one: a value may contain these words, an expectation does not.
-    let expected = message
-        .rsplit_once(", expected ")
-        .map(|(_, expected)| expected.lines().next().unwrap_or_default());
+    told(message)
+        .filter(|told| !told.contains(char::is_control))
+        .unwrap_or_else(|| WITHHELD.to_owned())
+}
 
-    for kind in ["invalid type: ", "invalid value: ", "invalid length "] {
-        if message.starts_with(kind)
-            && let Some(expected) = expected
-        {
-            return format!("{}, expected {expected}", kind.trim_end_matches([':', ' ']));
+fn told(message: &str) -> Option<String> {
+    for kind in ["invalid type", "invalid value"] {
+        let found = message
+            .strip_prefix(kind)
+            .and_then(|rest| rest.strip_prefix(": "));
+        if let Some(found) = found {
+            return expectation(kind, found::value(found)?);
         }
     }
-    if message.starts_with("unknown variant `") {
-        return match expected {
-            Some(expected) => format!("unknown variant, expected {expected}"),
-            None => "unknown variant, there are no variants".to_owned(),
-        };
+    if let Some(found) = message.strip_prefix("invalid length ") {
+        return expectation("invalid length", found::digits(found)?);
     }
-    if let Some(rest) = message.strip_prefix("unknown field `") {
-        let name = |end| rest.rsplit_once(end).map_or("?", |(name, _)| shown(name));
-        return match expected {
-            Some(expected) => {
-                format!(
-                    "unknown field `{}`, expected {expected}",
-                    name("`, expected ")
-                )
-            }
-            None => format!(
-                "unknown field `{}`, there are no fields",
-                name("`, there are no fields")
-            ),
-        };
+    if let Some(found) = message.strip_prefix("unknown variant `") {
+        // Before anything is looked for that the value may contain.
+        if found.ends_with("`, there are no variants") {
+            return Some("unknown variant, there are no variants".to_owned());
+        }
+        let (_, names) = found.rsplit_once("`, expected ")?;
+        return names_of(names).map(|names| format!("unknown variant, expected {names}"));
+    }
+    if let Some(found) = message.strip_prefix("unknown field `") {
+        if let Some(name) = found.strip_suffix("`, there are no fields") {
+            let name = shown(name);
+            return Some(format!("unknown field `{name}`, there are no fields"));
+        }
+        if let Some((name, names)) = found.rsplit_once("`, expected ") {
+            let name = shown(name);
+            return names_of(names)
+                .map(|names| format!("unknown field `{name}`, expected {names}"));
+        }
+        // So says a type with `flatten` and `deny_unknown_fields`.
+        let name = shown(found.strip_suffix('`')?);
+        return Some(format!("unknown field `{name}`"));
     }
     for kind in ["missing field", "duplicate field"] {
         let name = message
             .strip_prefix(kind)
             .and_then(|rest| rest.strip_prefix(" `"));
-        if let Some(name) = name.and_then(|rest| rest.strip_suffix('`')) {
-            return format!("{kind} `{}`", shown(name));
+        if let Some(name) = name {
+            return Some(format!("{kind} `{}`", shown(name.strip_suffix('`')?)));
         }
     }
-    for beginning in BEFORE_A_TYPE {
-        let name = message.strip_prefix(beginning);
-        if let Some(name) = name.and_then(|rest| rest.split(' ').next()) {
-            return format!("{beginning}{}", shown(name));
+    for (before, behind) in WITH_A_TYPE {
+        if let Some(name) = message.strip_prefix(before) {
+            let name = shown(name.strip_suffix(behind)?);
+            return Some(format!("{before}{name}{behind}"));
         }
     }
     LITERALS
         .into_iter()
         .find(|&literal| literal == message)
-        .unwrap_or(WITHHELD)
-        .to_owned()
+        .map(str::to_owned)
+}
+
+/// The message, of which `rest` is what follows the value. What an app's own text adds, usually
+/// after a comma, is cut off.
+fn expectation(kind: &str, rest: &str) -> Option<String> {
+    let expected = rest.strip_prefix(", expected ")?;
+    let expected = expected.split(", ").next().unwrap_or(expected);
+    Some(format!("{kind}, expected {expected}"))
+}
+
+/// The names, if this is how serde lists them: one, one or another, one of several.
+fn names_of(list: &str) -> Option<&str> {
+    let names = list
+        .strip_prefix("one of `")
+        .or_else(|| list.strip_prefix('`'))?;
+    let separator = match list.starts_with("one of ") {
+        true => "`, `",
+        false => "` or `",
+    };
+    let mut names = names.strip_suffix('`')?.split(separator);
+    names.all(|name| !name.contains('`')).then_some(list)
 }
 
 /// The keys that lead to the place of the error.

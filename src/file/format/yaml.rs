@@ -4,11 +4,13 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{Position, Problem, document, sanitize};
 
+mod nesting;
 mod seek;
 
 #[allow(clippy::needless_pass_by_value, reason = "the type is that of `Parse`")]
 pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: Vec<u8>) -> Result<T, Problem> {
     let text = document(&bytes)?;
+    nesting::check(text)?;
     let deserializer = yaml_serde::Deserializer::from_str(text);
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         // The library does not tell errors of syntax from those of a type. A type that takes
