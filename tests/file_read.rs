@@ -289,40 +289,6 @@ async fn a_panic_of_the_type_is_a_panic_of_the_read() {
     assert!(read.await.unwrap_err().is_panic());
 }
 
-/// Looked at, it is a file; opened a moment later, it may be a pipe that nobody writes to.
-#[cfg(unix)]
-#[tokio::test]
-async fn a_file_that_becomes_a_pipe_while_it_is_read_blocks_nobody() {
-    let (dir, path) = rested("text");
-    let at = |name: &str| dir.path().join(name);
-    let pipe = at("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
-    let (one, two) = (at("one"), at("two"));
-    let swap = || {
-        fs::write(&one, "text").unwrap();
-        fs::rename(&one, &path).unwrap();
-        fs::hard_link(&pipe, &two).unwrap();
-        fs::rename(&two, &path).unwrap();
-    };
-    std::thread::scope(|scope| {
-        let reads = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                for _ in 0..300 {
-                    _ = file::text(&path).quiet(Duration::ZERO).read(None).await;
-                }
-            });
-        });
-        while !reads.is_finished() {
-            swap();
-        }
-    });
-}
-
 /// A parse runs the type's code, so it is seen, named and waited for like a build (invariants 9 and
 /// 10).
 #[cfg(feature = "json")]

@@ -207,3 +207,22 @@ fn dangling(path: &Path) -> Option<PathBuf> {
     }
     None
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Looked at, it is a file; opened a moment later, it may be a pipe that nobody writes to.
+    #[test]
+    fn opening_what_has_become_a_pipe_blocks_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let opened = open(&pipe).unwrap().metadata().unwrap();
+        assert!(matches!(
+            check(&opened, Limits::default()),
+            Err(Kind::Special)
+        ));
+    }
+}
