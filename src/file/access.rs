@@ -7,8 +7,7 @@
 
 use std::panic;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,7 +20,7 @@ use crate::stragglers::{self, Scope};
 /// How long a call that nobody waits for any more may hold up the next one before that is refused.
 const BRIEF: Duration = Duration::from_secs(1);
 
-/// How long such a call may take after a signal to end. Half of what the rest has by default: by
+/// How long such a call may take to end, after a signal or after it was given up, if that is later. Half of what the rest has by default: by
 /// then it has been waited for in vain.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -35,7 +34,7 @@ pub(super) struct Access {
 struct Call {
     path: Arc<Path>,
     since: Instant,
-    given_up: AtomicBool,
+    given_up: OnceLock<Instant>,
 }
 
 impl Access {
@@ -65,7 +64,7 @@ impl Access {
         let call = Arc::new(Call {
             path: Arc::clone(&self.path),
             since: Instant::now(),
-            given_up: AtomicBool::new(false),
+            given_up: OnceLock::new(),
         });
         let weak = Arc::downgrade(&call);
         self.call
@@ -105,7 +104,7 @@ impl Access {
     fn is_given_up(&self) -> bool {
         let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
         call.upgrade()
-            .is_some_and(|call| call.given_up.load(Ordering::Relaxed))
+            .is_some_and(|call| call.given_up.get().is_some())
     }
 }
 
@@ -120,7 +119,7 @@ impl Drop for Wait {
         // Where it has not begun, there is no need to.
         self.task.abort();
         if let Some(call) = self.call.upgrade() {
-            call.given_up.store(true, Ordering::Relaxed);
+            call.given_up.get_or_init(Instant::now);
             stragglers::register(&call);
         }
     }
@@ -134,6 +133,10 @@ impl Scope for Call {
     fn running(&self) -> Vec<String> {
         let (path, took) = (self.path.display(), self.since.elapsed());
         vec![format!("reading {path} for {took:.1?}")]
+    }
+
+    fn ending(&self) -> Option<Instant> {
+        self.given_up.get().copied()
     }
 }
 
