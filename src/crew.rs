@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinSet, unconstrained, yield_now};
 use tokio::time::{Instant, Sleep};
 
@@ -130,9 +131,8 @@ impl<T: Send + 'static> Crew<T> {
     ///
     /// Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Finished<T>> {
-        let next = poll_fn(|cx| self.poll_next(cx)).await;
-        self.turn_began = Instant::now();
-        next
+        self.breathe().await;
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// Lets other tasks have their turn, if steps were pushed for long enough.
@@ -150,6 +150,7 @@ impl<T: Send + 'static> Crew<T> {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
         self.woken.register(cx.waker());
+        let turn = Instant::now();
         // No more than were woken by now: those that wake themselves are polled again after the alarm
         // was looked at. Whoever is woken wakes this task too, so nobody is forgotten.
         for _ in 0..self.woken.len() {
@@ -163,14 +164,18 @@ impl<T: Send + 'static> Crew<T> {
             };
             let began = Instant::now();
             let poll = waker.poll(Pin::new(job));
-            if began.elapsed() > SLOW {
-                self.slow = true;
-            }
-            if let Poll::Ready(result) = poll {
-                return Poll::Ready(Some(self.finish(id, result)));
-            }
-            if self.slow {
+            let slow = began.elapsed() > SLOW;
+            let finished = poll.map(|result| self.finish(id, result));
+            if slow {
                 self.spread();
+            }
+            if let Poll::Ready(finished) = finished {
+                return Poll::Ready(Some(finished));
+            }
+            if turn.elapsed() > TURN {
+                // The rest comes after the others had their turn.
+                cx.waker().wake_by_ref();
+                break;
             }
         }
         while let Poll::Ready(Some(joined)) = self.spawned.poll_join_next(cx) {
@@ -244,9 +249,12 @@ impl<T: Send + 'static> Crew<T> {
         Finished { id, result, took }
     }
 
-    /// From now on on all cores.
+    /// From now on on all cores, if there are several.
     fn spread(&mut self) {
-        self.slow = true;
+        self.slow = Handle::current().metrics().num_workers() > 1;
+        if !self.slow {
+            return;
+        }
         for (id, member) in std::mem::take(&mut self.members) {
             let place = match member.place {
                 Place::Here { job, started, .. } => self.spawn(id, job, Some(started)),

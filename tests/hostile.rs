@@ -6,6 +6,7 @@ mod support;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -42,27 +43,44 @@ fn two_captures_that_panic_in_their_drop_do_not_abort_the_process() {
     });
 }
 
+/// A waker that panics.
+#[derive(Default)]
+struct BadWaker(AtomicUsize);
+
+impl Wake for BadWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic!("in wake");
+    }
+}
+
+/// Polls `future`, which is not ready, with a waker that panics.
+fn wait_badly<F: Future>(future: F) -> (Pin<Box<F>>, Arc<BadWaker>) {
+    let bad = Arc::new(BadWaker::default());
+    let waker = Waker::from(Arc::clone(&bad));
+    let mut future = Box::pin(future);
+    let poll = future.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(poll.is_pending());
+    (future, bad)
+}
+
 #[tokio::test]
 async fn a_waker_that_panics_takes_nothing_down() {
-    struct Bomb(AtomicUsize);
-    impl Wake for Bomb {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            panic!("in wake");
-        }
-    }
     let mut reload = Manager::new();
     reload.source("number", Dial::new(1)).await.unwrap();
     let handle = reload.handle();
-    let run = reload.run(async move |_| {
-        let bomb = Arc::new(Bomb(AtomicUsize::new(0)));
-        let waker = Waker::from(Arc::clone(&bomb));
-        let mut asked = Box::pin(handle.reload("test"));
-        let answer = asked.as_mut().poll(&mut Context::from_waker(&waker));
-        assert!(answer.is_pending());
-        let woken = || bomb.0.load(Ordering::SeqCst) > 0;
-        eventually("the waker is called", woken).await;
+    let run = reload.run(async move |stop| {
+        let (_asked, bad) = wait_badly(handle.reload("test"));
+        let woken = || bad.0.load(Ordering::SeqCst) > 0;
+        eventually("the one who asked is woken", woken).await;
+        let mut reports = handle.subscribe();
+        let (_next, bad) = wait_badly(async move { reports.next().await.is_some() });
         handle.reload("again").await?;
+        assert_eq!(bad.0.load(Ordering::SeqCst), 1);
+        let mut reports = handle.subscribe();
+        // Both are woken at the end. The futures are leaked, or they would not wait any more.
+        std::mem::forget(wait_badly(async move { reports.next().await.is_some() }));
+        std::mem::forget(wait_badly(stop.cancelled_owned()));
         Ok(())
     });
     in_time(run).await.unwrap();

@@ -106,6 +106,38 @@ async fn components_that_compute_are_built_on_several_threads() {
     in_time(run).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn components_that_compute_after_having_waited_are_built_on_several_threads() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let slow = async |n: Lease<u64>| {
+        tokio::task::yield_now().await;
+        std::thread::sleep(Duration::from_millis(2));
+        Ok(*n)
+    };
+    reload.derive("slow", &number, slow).await.unwrap();
+    let meeting = Arc::new(Barrier::new(2));
+    for name in ["left", "right"] {
+        let meeting = Arc::clone(&meeting);
+        let build = async move |n: Lease<u64>| {
+            tokio::task::yield_now().await;
+            if *n == 2 {
+                meeting.wait();
+            }
+            Ok(*n)
+        };
+        reload.derive(name, &number, build).await.unwrap();
+    }
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        assert_eq!(handle.reload("test").await?.outcome(), Outcome::Applied);
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_did_not_change_is_not_rebuilt_and_what_cannot_have_changed_is_not_even_looked_at() {
     let (one, other) = (Dial::new(10), Dial::new(10));

@@ -30,6 +30,8 @@ pub(crate) struct Entry {
     epoch: Instant,
     /// Nanoseconds from the epoch to its start, plus one; or `IDLE`, or `QUEUED`.
     since: AtomicU64,
+    /// When its last job was made, also when that has ended; like `since`.
+    made: AtomicU64,
     /// Whether a thread is in code of the app's for it right now.
     polling: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl Entry {
             ledger: Arc::downgrade(ledger),
             epoch: ledger.epoch(),
             since: AtomicU64::new(IDLE),
+            made: AtomicU64::new(IDLE),
             polling: AtomicBool::new(false),
         }
     }
@@ -87,11 +90,23 @@ impl Entry {
         result
     }
 
-    /// The start of a step.
-    pub(super) fn start(&self) -> Result<(), StepError> {
+    /// The start of a job.
+    pub(super) fn start_job(&self) -> Result<(), StepError> {
+        self.start()?;
+        let since = self.since.load(Ordering::Relaxed);
+        self.made.store(since, Ordering::Release);
+        Ok(())
+    }
+
+    fn start(&self) -> Result<(), StepError> {
         let (order, fails) = (Ordering::AcqRel, Ordering::Acquire);
         let started = self.since.compare_exchange(IDLE, self.now(), order, fails);
         started.map(drop).map_err(|_| StepError::busy())
+    }
+
+    /// Whether its last job was made since then.
+    pub(crate) fn made_since(&self, then: Instant) -> bool {
+        self.made.load(Ordering::Acquire) > nanos(then.duration_since(self.epoch))
     }
 
     /// The step waits for a core; its time begins with the next call of [`begin`](Self::begin).

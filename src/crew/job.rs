@@ -30,7 +30,7 @@ impl<'a, T> Job<'a, T> {
         entry: &Arc<Entry>,
         make: impl FnOnce() -> BoxFuture<'a, T>,
     ) -> Result<Self, StepError> {
-        entry.start()?;
+        entry.start_job()?;
         // From here on the entry ends with the job, also if `make` panics.
         let mut job = Self {
             entry: Arc::clone(entry),

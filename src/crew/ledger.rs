@@ -78,6 +78,13 @@ impl Ledger {
         steps.into_iter().chain(dropping).filter(must_end).collect()
     }
 
+    /// Those whose last job was made since then, whether it has ended or not.
+    pub(crate) fn made_since(&self, then: Instant) -> Vec<Arc<Entry>> {
+        let mut steps: Vec<_> = lock(&self.steps).iter().filter_map(Weak::upgrade).collect();
+        steps.retain(|entry| entry.made_since(then));
+        steps
+    }
+
     pub(super) fn epoch(&self) -> Instant {
         self.epoch
     }

@@ -62,7 +62,7 @@ where
     let serving = Task(tokio::spawn(serving));
 
     let outcome = guarded(app, shared.stop.clone()).await;
-    shared.stop.cancel();
+    shared.close();
     let failure = match serving.await {
         Ok(failure) => failure,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -14,6 +14,7 @@ use super::shared::Shared;
 use super::supervise::supervise;
 use super::transaction::Core;
 use crate::Error;
+use crate::crew::Kind;
 use crate::race::{Either, race};
 
 /// How often the loop looks whether what it could not stop has ended after all.
@@ -74,14 +75,21 @@ pub(super) async fn serve(
     failure
 }
 
-/// Stops the notifiers, and waits for whatever blocks its thread, within the grace period. What does
-/// not end by then is in the ledger.
+/// Stops the notifiers, and waits for steps that block their thread, within the grace period. What
+/// does not end by then is in the ledger.
 async fn wind_down(core: &Core, mut attending: JoinSet<()>) {
     let give_up = core.shared.give_up(core.ledger.grace());
     attending.abort_all();
     let all_gone = async { while attending.join_next().await.is_some() {} };
     let _ = timeout_at(give_up, all_gone).await;
-    while !core.ledger.running().is_empty() && Instant::now() < give_up {
+    // Drops have their time when the app has returned.
+    let is_running = || {
+        core.ledger
+            .running()
+            .iter()
+            .any(|entry| entry.kind != Kind::Drop)
+    };
+    while is_running() && Instant::now() < give_up {
         sleep(LOOK).await;
     }
 }

@@ -80,7 +80,9 @@ impl Shared {
             }
             _ => tracing::info!(target: "rekindle", "{report}"),
         }
-        if let Some(reports) = &*self.reports() {
+        // Not under the lock: those who are woken may want to subscribe.
+        let reports = self.reports().clone();
+        if let Some(reports) = reports {
             // An error says that nobody listens.
             wake_quietly(|| drop(reports.send(Arc::clone(report))));
         }
@@ -93,13 +95,14 @@ impl Shared {
 
     /// Begins the end, and tells everyone who waits for something.
     pub(super) fn close(&self) {
-        self.stop.cancel();
+        wake_quietly(|| self.stop.cancel());
         self.queue.close();
     }
 
     /// There will be no more reports.
     pub(super) fn end_reports(&self) {
-        self.reports().take();
+        let reports = self.reports().take();
+        wake_quietly(|| drop(reports));
     }
 
     fn reports(&self) -> MutexGuard<'_, Option<broadcast::Sender<Arc<Report>>>> {

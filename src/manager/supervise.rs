@@ -122,30 +122,25 @@ impl Supervisor<'_> {
                 Either::First(Err(error)) => {
                     // The runtime shuts down, or this crate has a bug.
                     tracing::error!(target: "rekindle", "a reload broke off: {error}");
-                    return self.give_up(task, Ending::Interrupted).await;
+                    return self.give_up(task, Vec::new()).await;
                 }
                 Either::Second(Either::First(())) => {
                     stopped = true;
                     self.core.shared.queue.close();
                     // What is committed may go on, for as long as the grace period lasts.
                     if self.gate.abandon() {
-                        return self.give_up(task, Ending::Interrupted).await;
+                        return self.give_up(task, Vec::new()).await;
                     }
                     look = look.min(self.grace_ends());
                 }
                 Either::Second(Either::Second(())) => {
                     let running = self.running();
-                    if running.iter().any(|step| self.is_overdue(step)) {
-                        let refused = self.gate.abandon();
-                        let outcome = if refused {
-                            Outcome::Rejected
-                        } else {
-                            Outcome::Partial
-                        };
-                        return self.give_up(task, Ending::Outcome(outcome)).await;
+                    let overdue: Vec<Step> = running.iter().filter_map(overdue).collect();
+                    if !overdue.is_empty() {
+                        return self.give_up(task, overdue).await;
                     }
                     if stopped && self.grace_ends() <= Instant::now() {
-                        return self.give_up(task, Ending::Interrupted).await;
+                        return self.give_up(task, Vec::new()).await;
                     }
                     look = self.next_look(&running, stopped);
                 }
@@ -172,23 +167,31 @@ impl Supervisor<'_> {
         self.core.shared.give_up(self.core.ledger.grace())
     }
 
-    /// Gives the reload up, and tells what is left of it.
-    async fn give_up(&self, task: Task<Ending>, ending: Ending) -> (Ending, Vec<Step>) {
+    /// Gives the reload up, because of these or else because of the stop, and tells what is left of it.
+    async fn give_up(&self, task: Task<Ending>, overdue: Vec<Step>) -> (Ending, Vec<Step>) {
         let committed = self.gate.give_up();
-        let left = self.running().into_iter().map(|step| {
-            let (entry, since) = &step;
+        let ending = match (overdue.is_empty(), committed) {
+            (true, _) => Ending::Interrupted,
+            (false, true) => Ending::Outcome(Outcome::Partial),
+            (false, false) => Ending::Outcome(Outcome::Rejected),
+        };
+        let running = self.running().into_iter().map(|(entry, since)| {
             let took = since.map_or(Duration::ZERO, |since| since.elapsed());
-            match ending {
-                Ending::Outcome(_) if self.is_overdue(&step) => {
-                    Step::failed(entry, entry.overdue(), took)
-                }
-                _ => Step::new(entry, Action::Abandoned, took),
-            }
+            Step::new(&entry, Action::Abandoned, took)
         });
+        // Those that have ended, and whose results the reload has not looked at.
+        let ended = self.core.ledger.made_since(self.began).into_iter();
+        let ended = ended.filter(|entry| is_step(entry));
+        let ended = ended.map(|entry| Step::new(&entry, Action::Abandoned, Duration::ZERO));
         let to_come = committed.then(|| self.core.effects_to_come());
         let to_come = to_come.into_iter().flatten();
         let skipped = to_come.map(|entry| Step::new(&entry, Action::Skipped, Duration::ZERO));
-        let steps = self.log.close(left.chain(skipped));
+        let rest = overdue
+            .into_iter()
+            .chain(running)
+            .chain(ended)
+            .chain(skipped);
+        let steps = self.log.close(rest);
         drop(task);
         self.let_go().await;
         (ending, steps)
@@ -204,22 +207,29 @@ impl Supervisor<'_> {
         }
     }
 
-    fn is_overdue(&self, (entry, since): &Running) -> bool {
-        since.is_some_and(|since| since.elapsed() >= entry.timeout() + SLACK)
-    }
-
     /// The steps of this reload that run.
     fn running(&self) -> Vec<Running> {
         let running = self.core.ledger.running().into_iter();
         let steps = running.filter(|entry| is_step(entry));
         let steps = steps.map(|entry| (Arc::clone(&entry), entry.since()));
-        let of_this_reload = |(_, since): &Running| since.is_none_or(|since| since >= self.began);
+        let began = self.began;
+        let of_this_reload = |(entry, since): &Running| match since {
+            Some(since) => *since >= began,
+            None => entry.made_since(began),
+        };
         steps.filter(of_this_reload).collect()
     }
 }
 
 /// A step that runs, and since when; `None` while it waits for a core.
 type Running = (Arc<Entry>, Option<Instant>);
+
+/// What a step that is overdue failed of.
+fn overdue((entry, since): &Running) -> Option<Step> {
+    let took = since.as_ref()?.elapsed();
+    let is_overdue = took >= entry.timeout() + SLACK;
+    is_overdue.then(|| Step::failed(entry, entry.overdue(), took))
+}
 
 fn is_step(entry: &Entry) -> bool {
     matches!(entry.kind, Kind::Component | Kind::Effect | Kind::Reloader)

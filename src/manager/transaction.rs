@@ -127,15 +127,25 @@ impl Transaction {
         let mut group = Group::new(self, |index| {
             self.core.due().remove(&index);
         });
+        // First all are asked, so that what is left in `due` when this is given up is really due.
+        let mut asked = Vec::new();
         for index in candidates {
             let effect = &graph.effects[index];
-            match effect.entry.watch(|| effect.run.is_due(&now)) {
+            let due = effect.entry.watch(|| effect.run.is_due(&now));
+            match due {
                 Ok(false) => group.well(index),
-                Ok(true) if self.is_stopped() => {
+                due => asked.push((index, due)),
+            }
+            group.crew.breathe().await;
+        }
+        for (index, due) in asked {
+            let effect = &graph.effects[index];
+            match due {
+                Ok(_) if self.is_stopped() => {
                     self.skip(&effect.entry);
-                    group.halted = Err(Halt::Stopped);
+                    group.halted = group.halted.and(Err(Halt::Stopped));
                 }
-                Ok(true) => group.start(index, &effect.entry, || effect.run.start(&now)),
+                Ok(_) => group.start(index, &effect.entry, || effect.run.start(&now)),
                 Err(error) => group.fail(&effect.entry, error, Duration::ZERO),
             }
             group.crew.breathe().await;
