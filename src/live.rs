@@ -19,7 +19,7 @@ pub(crate) use publication::Publication;
 pub use reader::Reader;
 pub(crate) use reaper::{Reaper, Remains};
 pub use select::Selection;
-pub(crate) use slot::{AnySlot, Slot};
+pub(crate) use slot::{AnySlot, Home, Slot};
 pub use snapshot::Snapshot;
 
 /// The handle of a component: reads its current value, from anywhere, at any time.
@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static> Live<T> {
     ///
     /// Costs more than [`load`](Self::load), as all threads share one count. See [`Lease`].
     pub fn lease(&self) -> Lease<T> {
-        Lease::new(Slot::share(self.publication.load().slot(self.index)), self)
+        Lease::new(Slot::share(self.publication.load().slot(self.index)))
     }
 
     /// A cached handle for a hot loop, or to wait for changes. See [`Reader`].

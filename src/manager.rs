@@ -27,7 +27,7 @@ pub use status::{NotifierStatus, Status};
 
 use crate::component::Graph;
 use crate::crew::{Entry, Kind, Ledger};
-use crate::live::{Publication, Reaper, Remains};
+use crate::live::{Home, Publication, Reaper, Remains};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
 use crate::{Apply, BoxError, Built, Component, Done, Error, Inputs, Notifier, Reloader, Source};
@@ -319,8 +319,14 @@ impl Manager {
         &mut self.graph
     }
 
-    pub(crate) fn reaper(&self) -> Reaper {
-        self.reaper.clone()
+    /// Where the slots of the next component will belong.
+    pub(crate) fn home(&self, name: &Arc<str>) -> Arc<Home> {
+        Arc::new(Home {
+            name: Arc::clone(name),
+            index: self.graph.nodes.len(),
+            publication: Arc::downgrade(self.publication()),
+            reaper: self.reaper.clone(),
+        })
     }
 
     pub(crate) fn default_timeout(&self) -> Duration {

@@ -78,15 +78,11 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         name: Arc<str>,
         mut source: S,
     ) -> Self {
-        let (built_name, reaper) = (Arc::clone(&name), manager.reaper());
+        let home = manager.home(&name);
         let make: Make = Box::new(move || {
             let watch = source.watch()?;
-            let source = FromSource {
-                name: built_name,
-                source: Arc::new(source),
-                reaper,
-            };
-            Ok((Box::new(source), watch))
+            let source = Arc::new(source);
+            Ok((Box::new(FromSource { home, source }), watch))
         });
         Self::new(manager, name, Wiring::default(), make)
     }
@@ -104,11 +100,11 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     {
         let inputs = inputs.bind();
         let wiring = Wiring::of(manager, &inputs);
+        let home = manager.home(&name);
         let derived = Derived {
-            name: Arc::clone(&name),
+            home,
             inputs,
             build,
-            reaper: manager.reaper(),
         };
         Self::new(
             manager,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::inputs::Bound;
 use crate::crew::{BoxFuture, Entry};
-use crate::live::{AnySlot, Draft, Reaper, Slot};
+use crate::live::{AnySlot, Draft, Home, Slot};
 use crate::panic::Quiet;
 use crate::{Built, Done, Reading, Source};
 
@@ -106,9 +106,8 @@ impl Node {
 
 /// A component that is read from outside.
 pub(super) struct FromSource<S> {
-    pub(super) name: Arc<str>,
+    pub(super) home: Arc<Home>,
     pub(super) source: Arc<S>,
-    pub(super) reaper: Reaper,
 }
 
 impl<S: Source> Build for FromSource<S> {
@@ -119,11 +118,7 @@ impl<S: Source> Build for FromSource<S> {
     fn start(&self, _: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
         let first = committed.is_none();
         let stamp = committed.and_then(|slot| slot.stamp());
-        let (name, source, reaper) = (
-            Arc::clone(&self.name),
-            Arc::clone(&self.source),
-            self.reaper.clone(),
-        );
+        let (home, source) = (Arc::clone(&self.home), Arc::clone(&self.source));
         Box::pin(async move {
             let (value, new_stamp) = match source.read(stamp).await? {
                 Reading::Unchanged if first => {
@@ -134,7 +129,7 @@ impl<S: Source> Build for FromSource<S> {
                 Reading::Stamped(value, stamp) => (value, Some(stamp)),
                 Reading::Value(value) => (value, None),
             };
-            let slot = Slot::new(&name, value, new_stamp, Box::new(()), &reaper);
+            let slot = Slot::new(&home, value, new_stamp, Box::new(()));
             Ok(Fresh::Slot(slot))
         })
     }
@@ -142,10 +137,9 @@ impl<S: Source> Build for FromSource<S> {
 
 /// A component that is computed from others.
 pub(super) struct Derived<B, F> {
-    pub(super) name: Arc<str>,
+    pub(super) home: Arc<Home>,
     pub(super) inputs: B,
     pub(super) build: F,
-    pub(super) reaper: Reaper,
 }
 
 impl<B, F, Fut> Build for Derived<B, F>
@@ -165,16 +159,10 @@ where
     fn start(&self, draft: &Draft, _: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
         let (values, seen) = self.inputs.values(draft);
         let future = self.build.clone()(values);
-        let (name, reaper) = (Arc::clone(&self.name), self.reaper.clone());
+        let home = Arc::clone(&self.home);
         Box::pin(async move {
             let value = future.await.into_result()?;
-            Ok(Fresh::Slot(Slot::new(
-                &name,
-                value,
-                None,
-                Box::new(seen),
-                &reaper,
-            )))
+            Ok(Fresh::Slot(Slot::new(&home, value, None, Box::new(seen))))
         })
     }
 }

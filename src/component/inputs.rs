@@ -76,7 +76,7 @@ impl<T: Send + Sync + 'static> Bound for Live<T> {
     }
 
     fn values(&self, draft: &Draft) -> (Lease<T>, Lease<T>) {
-        let lease = Lease::new(Slot::share(draft.slot(self.index)), self);
+        let lease = Lease::<T>::new(Slot::share(draft.slot(self.index)));
         (lease.clone(), lease)
     }
 

@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::Live;
 use super::generation::Generation;
-use super::publication::Publication;
 use super::slot::Slot;
 
 /// One value, held for the length of a request: what [`Live::load`] gives.
@@ -88,26 +86,16 @@ impl<T: fmt::Display + Send + Sync + 'static> fmt::Display for Guard<T> {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Lease<T: Send + Sync + 'static> {
-    slot: Arc<Slot<T>>,
-    /// Weak, because values keep the leases that they were built from: a strong one would hold all
-    /// values for ever.
-    publication: Weak<Publication>,
-    index: usize,
-}
+pub struct Lease<T: Send + Sync + 'static>(Arc<Slot<T>>);
 
 impl<T: Send + Sync + 'static> Lease<T> {
-    pub(crate) fn new(slot: Arc<Slot<T>>, live: &Live<T>) -> Self {
-        Self {
-            slot,
-            publication: Arc::downgrade(&live.publication),
-            index: live.index,
-        }
+    pub(crate) fn new(slot: Arc<Slot<T>>) -> Self {
+        Self(slot)
     }
 
     /// Whether both hold the same value, not merely an equal one.
     pub(crate) fn is(&self, slot: &Slot<T>) -> bool {
-        std::ptr::eq(&raw const *self.slot, slot)
+        std::ptr::eq(&raw const *self.0, slot)
     }
 
     /// Resolves when a newer value of this component is current.
@@ -119,13 +107,14 @@ impl<T: Send + Sync + 'static> Lease<T> {
     ///
     /// Dropping the future loses nothing: a later call resolves at once if there is a newer value.
     pub async fn replaced(&self) {
-        let Some(mut changes) = self.publication.upgrade().map(|all| all.changes()) else {
+        let publication = self.0.home().publication.upgrade();
+        let Some(mut changes) = publication.map(|publication| publication.changes()) else {
             return std::future::pending().await;
         };
         loop {
             // First mark the version as seen, then look: a commit in between wakes us again.
             changes.mark_unchanged();
-            if self.is_replaced() {
+            if self.0.is_replaced() {
                 return;
             }
             if changes.changed().await.is_err() {
@@ -134,31 +123,19 @@ impl<T: Send + Sync + 'static> Lease<T> {
             }
         }
     }
-
-    fn is_replaced(&self) -> bool {
-        let Some(publication) = self.publication.upgrade() else {
-            return false;
-        };
-        let current = publication.current();
-        Slot::<T>::of(current.slot(self.index)).serial() > self.slot.serial()
-    }
 }
 
 impl<T: Send + Sync + 'static> Deref for Lease<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.slot.value()
+        self.0.value()
     }
 }
 
 impl<T: Send + Sync + 'static> Clone for Lease<T> {
     fn clone(&self) -> Self {
-        Self {
-            slot: Arc::clone(&self.slot),
-            publication: Weak::clone(&self.publication),
-            index: self.index,
-        }
+        Self(Arc::clone(&self.0))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Where one built value lives, together with what it was built from.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+use super::publication::Publication;
 use super::reaper::{Reaper, Remains};
 use crate::Stamp;
 
@@ -15,13 +16,23 @@ use crate::Stamp;
 /// 2. The inputs outlive the value: the reaper lets them go when it is done with the value, so
 ///    what was built from something is always gone before that something.
 pub(crate) struct Slot<T: Send + Sync + 'static> {
-    name: Arc<str>,
+    home: Arc<Home>,
     value: Option<T>,
     stamp: Option<Stamp>,
     inputs: Option<Box<dyn Any + Send + Sync>>,
     /// Later slots of one component have higher numbers.
     serial: u64,
-    reaper: Reaper,
+}
+
+/// The component that slots belong to.
+pub(crate) struct Home {
+    pub(crate) name: Arc<str>,
+    /// Its place in each generation.
+    pub(crate) index: usize,
+    /// Weak, because values keep the leases that they were built from: a strong one would hold all
+    /// values for ever.
+    pub(crate) publication: Weak<Publication>,
+    pub(crate) reaper: Reaper,
 }
 
 /// A slot whose type is known only to the handles of its component.
@@ -37,21 +48,19 @@ pub(crate) trait ErasedSlot: Any + Send + Sync {
 
 impl<T: Send + Sync + 'static> Slot<T> {
     pub(crate) fn new(
-        name: &Arc<str>,
+        home: &Arc<Home>,
         value: T,
         stamp: Option<Stamp>,
         inputs: Box<dyn Any + Send + Sync>,
-        reaper: &Reaper,
     ) -> Arc<Self> {
         // Only the order matters, and builds of one component never overlap: no partner needed.
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
-            name: Arc::clone(name),
+            home: Arc::clone(home),
             value: Some(value),
             stamp,
             inputs: Some(inputs),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            reaper: reaper.clone(),
         })
     }
 
@@ -61,8 +70,17 @@ impl<T: Send + Sync + 'static> Slot<T> {
             .expect("a slot is emptied only by its drop")
     }
 
-    pub(crate) fn serial(&self) -> u64 {
-        self.serial
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    /// Whether a newer slot of this component is current.
+    pub(crate) fn is_replaced(&self) -> bool {
+        let Some(publication) = self.home.publication.upgrade() else {
+            return false;
+        };
+        let current = publication.current();
+        Self::of(current.slot(self.home.index)).serial > self.serial
     }
 
     /// The slot of a handle's own component. Its type is `T`, because the handle was made by the
@@ -97,10 +115,7 @@ impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
         let value = self.value.take().expect("a value is dropped once");
         let inputs = self.inputs.take().expect("a value is dropped once");
-        self.reaper.reap(Remains::new(
-            Arc::clone(&self.name),
-            Box::new(value),
-            inputs,
-        ));
+        let remains = Remains::new(Arc::clone(&self.home.name), Box::new(value), inputs);
+        self.home.reaper.reap(remains);
     }
 }
