@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::generation::Generation;
 use super::slot::Slot;
 
-/// One value, held for the length of a request: what [`Live::load`] gives.
+/// One value, held for the length of a request: what [`Live::load`](super::Live::load) gives.
 ///
 /// It pins its whole generation, so that nothing in it is dropped before the guard is; hold a
 /// [`Lease`] where that may take long. It is `Send` and may be held across `await`. `clone` clones
@@ -70,7 +70,7 @@ impl<T: fmt::Display + Send + Sync + 'static> fmt::Display for Guard<T> {
     }
 }
 
-/// One value, held for as long as needed: what [`Live::lease`] gives, and what a build is handed
+/// One value, held for as long as needed: what [`Live::lease`](super::Live::lease) gives, and what a build is handed
 /// for each input that is a handle.
 ///
 /// It holds this value (and what it was built from) and nothing else of its generation. It is
