@@ -13,6 +13,31 @@ use crate::{BoxError, StepError};
 /// Why a group ends: what each interrupt is handed.
 ///
 /// `Display` is a sentence for a log, with all causes of the error.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::run;
+/// use tokio_util::sync::CancellationToken;
+///
+/// let stop = CancellationToken::new();
+/// let mut group = run::Group::new();
+/// group.add("reader", async |_| "7x".parse::<u16>().map(drop));
+/// group.add_pair("writer", stop.clone().cancelled_owned(), move |cause| {
+///     assert_eq!(cause.first(), Some("reader"));
+///     assert!(cause.error().is_some_and(|error| error.is::<std::num::ParseIntError>()));
+///     assert!(cause.signal().is_none());
+///     assert_eq!(
+///         cause.to_string(),
+///         "actor `reader` failed: invalid digit found in string",
+///     );
+///     stop.cancel();
+/// });
+/// let error = group.run().await.unwrap_err();
+/// assert!(!error.is_late()); // The writer was told.
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Cause {
     /// `None` when the group was stopped from outside.
@@ -86,6 +111,27 @@ impl fmt::Debug for Failure {
 /// The error of a signal actor: the process received this signal.
 ///
 /// As the first of a group it is a success: [`Ended::signal`](super::Ended::signal) has it then.
+///
+/// ```
+/// # #[cfg(all(unix, feature = "signal"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::run::{self, SignalKind};
+///
+/// let mut group = run::Group::new();
+/// group.add("signals", run::signals_for([SignalKind::terminate()])?);
+/// # let pid = std::process::id().to_string();
+/// # std::process::Command::new("kill").args(["-s", "TERM", &pid]).status()?;
+/// // Somebody says `kill <pid>`.
+/// let ended = group.run().await?;
+/// let signal = ended.signal().expect("it was the signal");
+/// assert_eq!((signal.name(), signal.number()), ("SIGTERM", 15));
+/// assert_eq!(signal.to_string(), "received SIGTERM");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(all(unix, feature = "signal")))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signaled {
     name: Cow<'static, str>,
@@ -122,6 +168,22 @@ impl fmt::Display for Signaled {
 impl StdError for Signaled {}
 
 /// The error of a [`token`](super::token) actor: its token was cancelled.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::run;
+/// use tokio_util::sync::CancellationToken;
+///
+/// let leadership_lost = CancellationToken::new();
+/// let mut group = run::Group::new();
+/// group.add("leader", run::token(leadership_lost.clone()));
+/// leadership_lost.cancel();
+/// let source = group.run().await.unwrap_err().into_source();
+/// assert!(source.is_some_and(|error| error.is::<run::Cancelled>()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Cancelled;

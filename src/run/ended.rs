@@ -6,6 +6,21 @@ use super::Signaled;
 
 /// A group that ended well: the first actor returned `Ok` or was told to by a signal, or the group
 /// was stopped from outside, and all others returned within the grace period.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::run;
+///
+/// let mut group = run::Group::new();
+/// group.add("import", async |_| ());
+/// let ended = group.run().await?;
+/// assert_eq!(ended.first(), Some("import"));
+/// let exit_code = ended.signal().map_or(0, |signal| 128 + signal.number());
+/// assert_eq!(exit_code, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Ended {
     pub(super) first: Option<Arc<str>>,

@@ -16,6 +16,25 @@ use crate::panic::catch;
 /// The error of the actor is the [`source`](StdError::source), exactly as it was returned. `Debug`
 /// prints the sentence with all its causes, because that is what a `main` that returns an error
 /// shows.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use std::num::ParseIntError;
+/// use rekindle::run;
+///
+/// let mut group = run::Group::new();
+/// group.add("reader", async |_| "7x".parse::<u16>().map(drop));
+/// let error = group.run().await.unwrap_err();
+/// assert_eq!(error.first(), Some("reader"));
+/// assert_eq!(error.to_string(), "actor `reader` failed");
+/// assert!(error.is_failed() && !error.is_panic() && !error.is_cancelled());
+/// assert!(!error.is_late() && error.late().len() == 0);
+/// assert!(error.signal().is_none());
+/// assert!(error.into_source().is_some_and(|source| source.is::<ParseIntError>()));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -78,6 +97,22 @@ impl Error {
     ///
     /// Behind them comes what did not end in the groups and managers inside of this one, each as a
     /// phrase: ``"actor `worker` (blocks its thread)"``.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::time::Duration;
+    /// use rekindle::run;
+    ///
+    /// let mut group = run::Group::new().grace(Duration::from_millis(10));
+    /// group.add("once", async |_| ());
+    /// group.add("deaf", async |_| std::future::pending::<()>().await);
+    /// let error = group.run().await.unwrap_err();
+    /// assert!(error.is_late() && !error.is_failed());
+    /// assert_eq!(error.late().collect::<Vec<_>>(), ["deaf"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn late(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.late.iter().map(|late| match late {
             Late::Actor { name, .. } => &**name,
@@ -91,6 +126,20 @@ impl Error {
     }
 
     /// Whether the first actor panicked.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{StepError, run};
+    ///
+    /// let mut group = run::Group::new();
+    /// group.add("reader", async |_| None::<()>.expect("there is a file"));
+    /// let error = group.run().await.unwrap_err();
+    /// assert!(error.is_panic() && error.is_failed());
+    /// assert!(error.into_source().is_some_and(|source| source.is::<StepError>()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_panic(&self) -> bool {
         matches!(self.failure(), Some(Failure::Panic(_)))
     }

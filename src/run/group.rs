@@ -14,6 +14,21 @@ use super::{ActorOutput, Cause, Ended, Error, blocking, ending};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Actors that live and end together. See the [module](super) for a tour.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use std::time::Duration;
+/// use rekindle::run;
+///
+/// let mut group = run::Group::new().grace(Duration::from_secs(20));
+/// group.add("server", |stop| stop.cancelled_owned());
+/// group.add("once", async |_| ());
+/// let ended = group.run().await?;
+/// assert_eq!(ended.first(), Some("once"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the actors of a group start when it is run"]
 pub struct Group {
     pub(super) members: Vec<Member>,
@@ -34,6 +49,21 @@ impl Group {
     /// in the [`Error`].
     ///
     /// It should be longer than that of any group or manager inside of this one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::time::Duration;
+    /// use rekindle::run;
+    ///
+    /// let mut group = run::Group::new().grace(Duration::from_millis(10));
+    /// group.add("once", async |_| ());
+    /// group.add("deaf", async |_| std::future::pending::<()>().await);
+    /// let error = group.run().await.unwrap_err();
+    /// assert_eq!(error.late().collect::<Vec<_>>(), ["deaf"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self

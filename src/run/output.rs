@@ -17,6 +17,24 @@ mod sealed {
 /// `Ok::<_, BoxError>(())`; a function with a return type of its own needs nothing.
 ///
 /// A group inside another one that was ended by a signal passes that signal on.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{BoxError, run};
+///
+/// let mut group = run::Group::new();
+/// group.add("nothing", async |_| ());
+/// group.add("any error", async |_| "7".parse::<u16>().map(drop));
+/// group.add("boxed", async |_| {
+///     let _port: u16 = "8080".parse()?;
+///     Ok::<_, BoxError>(())
+/// });
+/// group.add("group", |stop| run::Group::new().run_until(stop));
+/// group.run().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "an actor returns `()` or `Result<(), E>`, not `{Self}`",
     label = "this actor returns `{Self}`",

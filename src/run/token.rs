@@ -10,6 +10,21 @@ use super::Cancelled;
 /// An actor that this module makes: a function of the token that interrupts it, as all are.
 ///
 /// It can be called without a group, too.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::run;
+/// use tokio_util::sync::CancellationToken;
+///
+/// let token = CancellationToken::new();
+/// let actor: run::Actor<run::Cancelled> = run::token(token.clone());
+/// token.cancel();
+/// let error = actor(CancellationToken::new()).await.unwrap_err();
+/// assert_eq!(error.to_string(), "the token was cancelled");
+/// # Ok(())
+/// # }
+/// ```
 pub type Actor<E> = Box<
     dyn FnOnce(CancellationToken) -> Pin<Box<dyn Future<Output = Result<(), E>> + Send>> + Send,
 >;
