@@ -64,9 +64,42 @@ pub trait Notifier: Send + 'static {
     /// # Cancel safety
     ///
     /// The future is dropped half-way only at shutdown.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{BoxError, Notifier, Trigger};
+    ///
+    /// async fn asked() -> Result<Trigger, BoxError> {
+    ///     Ok("asked".into())
+    /// }
+    ///
+    /// let mut notifier = asked;
+    /// assert_eq!(notifier.notify().await?.as_str(), "asked");
+    /// # Ok(())
+    /// # }
+    /// ```
     fn notify(&mut self) -> impl Future<Output = Result<Trigger, BoxError>> + Send;
 
     /// What reports and log lines call it.
+    ///
+    /// ```
+    /// use rekindle::{BoxError, Notifier, Trigger};
+    ///
+    /// struct Etcd;
+    ///
+    /// impl Notifier for Etcd {
+    ///     async fn notify(&mut self) -> Result<Trigger, BoxError> {
+    ///         std::future::pending().await
+    ///     }
+    ///
+    ///     fn name(&self) -> String {
+    ///         "etcd".into()
+    ///     }
+    /// }
+    ///
+    /// assert_eq!(Etcd.name(), "etcd");
+    /// ```
     fn name(&self) -> String {
         std::any::type_name::<Self>().to_owned()
     }

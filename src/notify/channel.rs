@@ -33,6 +33,19 @@ impl<T: Into<Trigger> + Send + 'static> Notifier for Receiver<T> {
 }
 
 /// As [`Receiver`]: each message is a trigger, a closed channel stays silent.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::Notifier;
+///
+/// let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+/// sender.send("etcd")?;
+/// assert_eq!(receiver.notify().await?.as_str(), "etcd");
+/// assert_eq!(receiver.name(), "channel");
+/// # Ok(())
+/// # }
+/// ```
 impl<T: Into<Trigger> + Send + 'static> Notifier for UnboundedReceiver<T> {
     async fn notify(&mut self) -> Result<Trigger, BoxError> {
         match self.recv().await {

@@ -36,6 +36,18 @@ pub fn interval(period: Duration) -> Interval {
 }
 
 /// What [`interval`] gives.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use std::time::Duration;
+/// use rekindle::{Notifier, notify};
+///
+/// let mut ticks: notify::Interval = notify::interval(Duration::from_millis(10));
+/// assert_eq!(ticks.notify().await?.as_str(), "interval");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a notifier does nothing until a manager listens to it"]
 pub struct Interval {

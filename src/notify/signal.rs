@@ -39,6 +39,20 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
 }
 
 /// What [`signal`] gives.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Notifier, notify};
+///
+/// let mut hangups: notify::Signal = notify::signal(notify::SignalKind::hangup())?;
+/// # let pid = std::process::id().to_string();
+/// # std::process::Command::new("kill").args(["-s", "HUP", &pid]).status()?;
+/// // Somebody says `kill -s HUP <pid>`.
+/// assert_eq!(hangups.notify().await?.as_str(), "sighup");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a notifier does nothing until a manager listens to it"]
 pub struct Signal {
