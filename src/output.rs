@@ -15,6 +15,25 @@ mod sealed {
 /// What a function that builds a component returns: `Result<T, BoxError>`, and nothing else.
 ///
 /// `?` turns every error into a [`BoxError`], so this costs a closure only its final `Ok(..)`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{BoxError, Manager};
+///
+/// async fn read_port() -> Result<u16, BoxError> {
+///     Ok("8080".parse()?)
+/// }
+///
+/// let mut reload = Manager::new();
+/// let port = reload.source("port", read_port).await?;
+/// let address = reload
+///     .derive("address", &port, async |port| Ok(format!("[::1]:{port}")))
+///     .await?;
+/// assert_eq!(*address.load(), "[::1]:8080");
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a component is built by a function that returns `Result<T, BoxError>`, not `{Self}`",
     label = "this returns `{Self}`",
@@ -39,6 +58,29 @@ impl<T: Send + Sync + 'static> Built for Result<T, BoxError> {
 }
 
 /// What an effect (a reloader, an `apply`, the app itself) returns: `()` or `Result<(), BoxError>`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Action, Manager, Triggers};
+///
+/// let mut reload = Manager::new();
+/// reload.add(0, "log", async |triggers: Triggers| println!("{triggers}"));
+/// reload.add(0, "probe", async |_: Triggers| {
+///     let _port: u16 = "8080".parse()?;
+///     Ok(())
+/// });
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         let report = handle.reload("the example").await?;
+///         assert!(report.steps().iter().all(|step| step.action() == Action::Ran));
+///         Ok(())
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "an effect returns `()` or `Result<(), BoxError>`, not `{Self}`",
     label = "this returns `{Self}`",
@@ -65,6 +107,26 @@ impl Done for Result<(), BoxError> {
 
 /// What the app that [`Manager::run`](crate::Manager::run) surrounds may return: `()`,
 /// `Result<(), BoxError>`, or what a [`run::Group`](crate::run::Group) returns.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, run};
+///
+/// Manager::new().run(async |_stop| ()).await?;
+///
+/// let failed = Manager::new().run(async |_stop| {
+///     let _port: u16 = "http".parse()?;
+///     Ok(())
+/// });
+/// assert_eq!(failed.await.unwrap_err().to_string(), "invalid digit found in string");
+///
+/// let mut group = run::Group::new();
+/// group.add("once", async |_| ());
+/// Manager::new().run(|stop| group.run_until(stop)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the app returns `()`, `Result<(), BoxError>` or the result of a `run::Group`, not `{Self}`",
     label = "this returns `{Self}`",

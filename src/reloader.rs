@@ -43,6 +43,17 @@ pub trait Reloader: Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// The future is dropped when its deadline has passed, or the grace period of a stop.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Reloader, Trigger, Triggers};
+    ///
+    /// let audit = async |triggers: Triggers| assert!(triggers.contains("sighup"));
+    /// audit.reload(Trigger::from("sighup").into()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     fn reload(&self, triggers: Triggers) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 

@@ -80,8 +80,11 @@ impl Triggers {
     /// The different triggers, at most 16, in the order in which they arrived first.
     ///
     /// ```
-    /// let triggers = rekindle::Triggers::from(rekindle::Trigger::from("file"));
-    /// assert_eq!(triggers.iter().count(), 1);
+    /// use rekindle::{Trigger, Triggers};
+    ///
+    /// let triggers: Triggers = ["http", "file", "http"].map(Trigger::from).into_iter().collect();
+    /// let names: Vec<_> = triggers.iter().map(Trigger::as_str).collect();
+    /// assert_eq!(names, ["http", "file"]);
     /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Trigger> {
         self.0.named.iter()
@@ -100,7 +103,10 @@ impl Triggers {
     /// How many arrived in all, repetitions included.
     ///
     /// ```
-    /// assert_eq!(rekindle::Triggers::default().total(), 0);
+    /// use rekindle::{Trigger, Triggers};
+    ///
+    /// let triggers: Triggers = ["http", "file", "http"].map(Trigger::from).into_iter().collect();
+    /// assert_eq!(triggers.total(), 3);
     /// ```
     pub fn total(&self) -> u64 {
         self.0.total
@@ -109,7 +115,10 @@ impl Triggers {
     /// How many arrived that are not named, because 16 different ones were there before them.
     ///
     /// ```
-    /// assert_eq!(rekindle::Triggers::default().unnamed(), 0);
+    /// use rekindle::{Trigger, Triggers};
+    ///
+    /// let triggers: Triggers = (0..20).map(|n| Trigger::from(format!("job {n}"))).collect();
+    /// assert_eq!((triggers.iter().len(), triggers.unnamed()), (16, 4));
     /// ```
     pub fn unnamed(&self) -> u64 {
         self.0.unnamed
