@@ -143,6 +143,21 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
 ///
 /// A relative path is taken relative to the working directory of the moment in which the `File` is
 /// made.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("greeting.txt");
+/// std::fs::write(&path, "hello")?;
+/// let mut reload = Manager::new();
+/// let greeting = reload.source("greeting", file::text(&path)).await?;
+/// assert_eq!(*greeting.load(), "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a file does nothing until it is given to `Manager::source`"]
 pub struct File<T> {
     /// As the app named it; what errors and log lines show.
@@ -201,12 +216,50 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// Each watched file costs a thread and, on Linux, an inotify instance with three file
     /// descriptors. A user usually may have 128 instances; the files beyond that are polled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Manager, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("greeting.txt");
+    /// std::fs::write(&path, "hello")?;
+    /// let mut reload = Manager::new();
+    /// let greeting = reload.source("greeting", file::text(&path).watch()).await?;
+    /// let mut reports = reload.handle().subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         std::fs::write(&path, "good evening")?;
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.triggers().contains("file"));
+    ///         assert_eq!(*greeting.load(), "good evening");
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn watch(mut self) -> Self {
         self.watched = true;
         self
     }
 
     /// The largest size in bytes that is read. The default is 8 MiB; a larger file is refused.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Source, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("token");
+    /// std::fs::write(&path, "hello")?;
+    /// assert!(file::text(&path).max_size(5).read(None).await.is_ok());
+    /// assert!(file::text(&path).max_size(4).read(None).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.limits.max_size = bytes;
         self
@@ -221,12 +274,52 @@ impl<T: Send + Sync + 'static> File<T> {
     /// The time is measured here, not taken from the file: a file that is read for the first time is
     /// looked at twice, unless its times are more than 3 s old. A modification time in the future,
     /// or one in whole seconds, does no harm.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::time::Duration;
+    /// use rekindle::{Manager, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("greeting.txt");
+    /// std::fs::write(&path, "hello")?;
+    /// // Whoever writes it renames a complete file over it, so there is nothing to wait for.
+    /// let greeting = file::text(&path).quiet(Duration::from_millis(1));
+    /// let mut reload = Manager::new();
+    /// assert_eq!(*reload.source("greeting", greeting).await?.load(), "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn quiet(mut self, quiet: Duration) -> Self {
         self.limits.quiet = quiet;
         self
     }
 
     /// The name of the trigger with which changes are reported. The default is `file`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Manager, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("hosts.txt");
+    /// std::fs::write(&path, "alpha")?;
+    /// let mut reload = Manager::new();
+    /// reload.source("hosts", file::text(&path).watch().trigger("hosts.txt")).await?;
+    /// let mut reports = reload.handle().subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         std::fs::write(&path, "alpha beta")?;
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.triggers().contains("hosts.txt"));
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn trigger(mut self, trigger: impl Into<Trigger>) -> Self {
         self.trigger = trigger.into();
         self

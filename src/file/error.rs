@@ -36,6 +36,36 @@ use crate::error::Chain;
 ///     error.inner()?.downcast_ref::<file::Error>()?.line()
 /// }
 /// ```
+///
+/// What it tells of a file of JSON:
+///
+/// ```
+/// # #[cfg(feature = "json")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Source, file};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Config {
+///     port: u16,
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.json");
+/// std::fs::write(&path, "{\n  \"port\": \"hunter2\"\n}")?;
+/// let error = file::json::<Config>(&path).read(None).await.err().unwrap();
+/// let error = error.downcast_ref::<file::Error>().unwrap();
+/// assert_eq!(error.path(), path);
+/// assert_eq!((error.line(), error.column()), (Some(2), Some(19)));
+/// assert_eq!(error.key(), Some("port"));
+/// assert!(error.to_string().contains("expected u16"));
+/// assert!(!error.to_string().contains("hunter2"));
+/// # let _ = |config: Config| config.port;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "json"))]
+/// # fn main() {}
+/// ```
 pub struct Error(Box<Inner>);
 
 struct Inner {
