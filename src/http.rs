@@ -110,6 +110,20 @@ use endpoint::Endpoint;
 ///
 /// Cheap to clone. Every clone, also one that outlives the manager, goes on to answer: when the
 /// manager has stopped, reload and check with 503, the status as it was last.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use http::{Request, StatusCode};
+/// use tower_service::Service;
+///
+/// let reload = rekindle::Manager::new();
+/// let mut admin = rekindle::http::Admin::new(reload.handle());
+/// let response = admin.call(Request::get("/-/status").body(())?).await?;
+/// assert_eq!(response.status(), StatusCode::OK);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Admin {
     handle: Handle,
@@ -136,9 +150,24 @@ impl Admin {
     /// `Debug` or in an answer.
     ///
     /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use http::{Request, StatusCode};
+    /// use tower_service::Service;
+    ///
     /// # let token = String::from("s3cret\n");
     /// let reload = rekindle::Manager::new();
-    /// let admin = rekindle::http::Admin::new(reload.handle()).bearer_token(token.trim());
+    /// let mut admin = rekindle::http::Admin::new(reload.handle()).bearer_token(token.trim());
+    ///
+    /// let status = Request::get("/-/status");
+    /// let refused = admin.call(status.body(())?).await?;
+    /// assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    ///
+    /// let status = Request::get("/-/status").header("authorization", "Bearer s3cret");
+    /// let answered = admin.call(status.body(())?).await?;
+    /// assert_eq!(answered.status(), StatusCode::OK);
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Panics
