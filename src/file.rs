@@ -81,8 +81,23 @@ use watch::Watcher;
 /// A JSON file.
 ///
 /// ```
-/// # #[derive(serde::Deserialize)] struct Config;
-/// let config = rekindle::file::json::<Config>("/etc/app/config.json").watch();
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Config {
+///     port: u16,
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.json");
+/// std::fs::write(&path, r#"{"port": 8080}"#)?;
+/// let mut reload = Manager::new();
+/// let config = reload.source("config", file::json::<Config>(&path).watch()).await?;
+/// assert_eq!(config.load().port, 8080);
+/// # Ok(())
+/// # }
 /// ```
 #[cfg(feature = "json")]
 pub fn json<T>(path: impl AsRef<Path>) -> File<T>
@@ -95,8 +110,23 @@ where
 /// A TOML file.
 ///
 /// ```
-/// # #[derive(serde::Deserialize)] struct Config;
-/// let config = rekindle::file::toml::<Config>("/etc/app/config.toml").watch();
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Config {
+///     port: u16,
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.toml");
+/// std::fs::write(&path, "port = 8080")?;
+/// let mut reload = Manager::new();
+/// let config = reload.source("config", file::toml::<Config>(&path).watch()).await?;
+/// assert_eq!(config.load().port, 8080);
+/// # Ok(())
+/// # }
 /// ```
 #[cfg(feature = "toml")]
 pub fn toml<T>(path: impl AsRef<Path>) -> File<T>
@@ -109,8 +139,23 @@ where
 /// A YAML file that holds one document.
 ///
 /// ```
-/// # #[derive(serde::Deserialize)] struct Config;
-/// let config = rekindle::file::yaml::<Config>("/etc/app/config.yaml").watch();
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Config {
+///     port: u16,
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("config.yaml");
+/// std::fs::write(&path, "port: 8080")?;
+/// let mut reload = Manager::new();
+/// let config = reload.source("config", file::yaml::<Config>(&path).watch()).await?;
+/// assert_eq!(config.load().port, 8080);
+/// # Ok(())
+/// # }
 /// ```
 #[cfg(feature = "yaml")]
 pub fn yaml<T>(path: impl AsRef<Path>) -> File<T>
@@ -123,7 +168,18 @@ where
 /// A file of UTF-8 text: a template, a list, a token.
 ///
 /// ```
-/// let greeting = rekindle::file::text("/etc/app/greeting.txt").watch();
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("hosts.txt");
+/// std::fs::write(&path, "alpha\nbeta\n")?;
+/// let mut reload = Manager::new();
+/// let hosts = reload.source("hosts", file::text(&path).watch()).await?;
+/// assert_eq!(hosts.load().lines().count(), 2);
+/// # Ok(())
+/// # }
 /// ```
 pub fn text(path: impl AsRef<Path>) -> File<String> {
     File::new(path.as_ref(), format::text)
@@ -132,7 +188,19 @@ pub fn text(path: impl AsRef<Path>) -> File<String> {
 /// A file of any bytes: a certificate, an image, a database.
 ///
 /// ```
-/// let certificate = rekindle::file::bytes("/etc/app/cert.der").max_size(64 * 1024);
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("cert.der");
+/// # std::fs::write(&path, [0x30, 0x82])?;
+/// let mut reload = Manager::new();
+/// let certificate = file::bytes(&path).max_size(64 * 1024);
+/// let certificate = reload.source("certificate", certificate).await?;
+/// assert_eq!(certificate.load()[0], 0x30); // A sequence, in DER.
+/// # Ok(())
+/// # }
 /// ```
 pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
     File::new(path.as_ref(), format::bytes)
