@@ -44,6 +44,26 @@ pub use snapshot::Snapshot;
 /// handle is dropped. So do not keep a `Live`, a [`Guard`], a [`Snapshot`], a [`Reader`], a
 /// [`Selection`] or a [`Handle`](crate::Handle) inside a component's value: it would hold itself. A
 /// build is handed [`Lease`]s of its inputs, and those may be kept.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let number = reload.source("number", async || Ok(20)).await?;
+/// let double = reload.derive("double", &number, async |n| Ok(*n * 2)).await?;
+///
+/// assert_eq!(double.name(), "double");
+/// assert_eq!(*double.load(), 40);
+/// assert_eq!(*double.reader().get(), 40);
+///
+/// let lease = double.lease();
+/// tokio::spawn(async move { assert_eq!(*lease, 40) }).await?;
+///
+/// let now = number.snapshot();
+/// assert_eq!(now.get(&number) * 2, *now.get(&double));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Live<T: Send + Sync + 'static> {
     pub(crate) publication: Arc<Publication>,
     pub(crate) index: usize,
@@ -126,6 +146,24 @@ impl<T: Send + Sync + 'static> Live<T> {
     ///
     /// Like [`select`](Self::select), for what is not there to be borrowed. The function runs
     /// whenever the value changed, so keep it cheap.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// # struct Config { host: String, port: u16 }
+    /// # let read = async || Ok(Config { host: "127.0.0.1".into(), port: 80 });
+    /// let config = reload.source("config", read).await?;
+    /// let address = config.map(|c| format!("{}:{}", c.host, c.port));
+    /// let address = reload
+    ///     .derive("address", address, async |text| Ok(text.parse::<SocketAddr>()?))
+    ///     .await?;
+    /// assert_eq!(address.load().port(), 80);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map<U, F>(&self, compute: F) -> Selection<T, U>
     where
         U: Clone + PartialEq + Send + Sync + 'static,

@@ -20,6 +20,7 @@ use super::slot::Slot;
 /// let name = reload.source("name", async || Ok("Ada".to_owned())).await?;
 /// let guard = name.load();
 /// assert_eq!(guard.len(), 3);
+/// assert_eq!(guard.generation(), 1);
 /// # Ok(())
 /// # }
 /// ```
@@ -106,6 +107,28 @@ impl<T: Send + Sync + 'static> Lease<T> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: a later call resolves at once if there is a newer value.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let motto = reload.source("motto", async || Ok("onwards")).await?;
+    /// let lease = motto.lease();
+    /// let stream = tokio::spawn(async move {
+    ///     lease.replaced().await;
+    ///     format!("sent `{}` until it was replaced", *lease)
+    /// });
+    ///
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         handle.reload("example").await?;
+    ///         assert_eq!(stream.await?, "sent `onwards` until it was replaced");
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub async fn replaced(&self) {
         let publication = self.0.home().publication.upgrade();
         let Some(mut changes) = publication.map(|publication| publication.changes()) else {

@@ -63,6 +63,30 @@ impl<T: Send + Sync + 'static> Reader<T> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: a later call resolves at once if there is a newer value.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    ///
+    /// static LIMIT: AtomicU32 = AtomicU32::new(10);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let limit = reload.source("limit", async || Ok(LIMIT.load(Relaxed))).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let mut reader = limit.reader();
+    ///         assert_eq!(*reader.get(), 10);
+    ///
+    ///         LIMIT.store(20, Relaxed);
+    ///         handle.trigger("example");
+    ///         assert_eq!(*reader.changed().await, 20);
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub async fn changed(&mut self) -> &T {
         loop {
             // First mark the version as seen, then look: a commit in between wakes us again.

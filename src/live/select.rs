@@ -9,6 +9,20 @@ use super::Live;
 ///
 /// As an input it is handed to the build as a copy of the part, and the build runs again only when
 /// the part is no longer equal (`PartialEq`) to that copy. It pins nothing.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let config = reload.source("config", async || Ok(("Ada", 80))).await?;
+/// let port = config.select(|config| &config.1);
+/// assert_eq!(port.get(), 80);
+///
+/// let url = reload.derive("url", port, async |port| Ok(format!("http://[::1]:{port}/"))).await?;
+/// assert_eq!(*url.load(), "http://[::1]:80/");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Selection<T: Send + Sync + 'static, U: 'static> {
     pub(crate) live: Live<T>,
     pub(crate) part: Arc<dyn Part<T, U>>,

@@ -19,6 +19,7 @@ use super::slot::Slot;
 /// let number = reload.source("number", async || Ok(2)).await?;
 /// let double = reload.derive("double", &number, async |n| Ok(*n * 2)).await?;
 /// let now = number.snapshot();
+/// assert_eq!(now.generation(), 1);
 /// assert_eq!(now.get(&number) * 2, *now.get(&double));
 /// # Ok(())
 /// # }
