@@ -31,6 +31,24 @@ type Make = Box<dyn FnOnce() -> Result<(Box<dyn Build>, Option<Watch>), BoxError
 /// # Cancel safety
 ///
 /// Dropping the future drops the build; the component is not added.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let text = reload.source("text", async || Ok("80")).timeout(Duration::from_secs(5)).await?;
+/// let port = reload.derive("port", &text, async |text| Ok(text.parse::<u16>()?)).await?;
+/// assert_eq!(*port.load(), 80);
+///
+/// // What cannot be built is an error that names it, and is not added.
+/// let failed = reload.derive("level", &text, async |text| Ok(text.parse::<bool>()?)).await;
+/// assert_eq!(failed.unwrap_err().to_string(), "component `level` could not be built");
+/// assert_eq!(reload.handle().status().components(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a component is made by awaiting it: add `.await?`"]
 pub struct Component<'m, T> {
     manager: &'m mut Manager,
@@ -128,6 +146,24 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
 
     /// How long one build may take (default: [`Manager::timeout`]). Past it the build is dropped,
     /// and the reload is refused.
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use std::time::Duration;
+    /// use rekindle::BoxError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let late = reload
+    ///     .source("late", async || pending::<Result<u16, BoxError>>().await)
+    ///     .timeout(Duration::from_millis(10))
+    ///     .await;
+    /// let error = format!("{:?}", late.unwrap_err());
+    /// assert_eq!(error, "component `late` could not be built: not done after 10ms; it was dropped");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -190,6 +226,21 @@ impl<T> fmt::Debug for Component<'_, T> {
 /// # Cancel safety
 ///
 /// Dropping the future drops the first run; the effect is not added.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+///
+/// static VERBOSITY: AtomicU32 = AtomicU32::new(0);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let level = reload.source("level", async || Ok(3)).await?;
+/// reload.apply("verbosity", &level, async |level| VERBOSITY.store(*level, Relaxed)).await?;
+/// assert_eq!(VERBOSITY.load(Relaxed), 3);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "an effect runs for the first time when it is awaited: add `.await?`"]
 pub struct Apply<'m> {
     manager: &'m mut Manager,
@@ -230,6 +281,23 @@ impl<'m> Apply<'m> {
 
     /// How long one run may take (default: [`Manager::timeout`]). Past it the run is dropped, and
     /// the reload is partial.
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let level = reload.source("level", async || Ok(3)).await?;
+    /// let late = reload
+    ///     .apply("verbosity", &level, async |_| pending::<()>().await)
+    ///     .timeout(Duration::from_millis(10))
+    ///     .await;
+    /// assert_eq!(late.unwrap_err().to_string(), "effect `verbosity` could not be run");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

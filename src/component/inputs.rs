@@ -14,6 +14,24 @@ mod sealed {
 /// | `config.select(\|c\| &c.part)` | a copy of the part | the part is another (`PartialEq`) |
 /// | `config.map(\|c\| (c.a, c.b))` | what was computed | it is another (`PartialEq`) |
 /// | `(a, b, ..)` | a tuple of the above | any of them says so |
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// # struct Config { host: String, port: u16 }
+/// # let read = async || Ok(Config { host: "localhost".into(), port: 80 });
+/// let scheme = reload.source("scheme", async || Ok("http")).await?;
+/// let config = reload.source("config", read).await?;
+///
+/// let inputs = (&scheme, config.select(|c| &c.host), config.map(|c| c.port + 8000));
+/// let url = reload
+///     .derive("url", inputs, async |(scheme, host, port)| Ok(format!("{}://{host}:{port}/", *scheme)))
+///     .await?;
+/// assert_eq!(*url.load(), "http://localhost:8080/");
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the input of a component",
     label = "not a handle",

@@ -63,6 +63,37 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     ///
     /// An error ends the start-up.
+    ///
+    /// ```
+    /// use rekindle::{BoxError, Notifier, Reading, Source, Stamp, Watch};
+    /// use tokio::sync::mpsc;
+    ///
+    /// struct Limit {
+    ///     changes: Option<mpsc::Receiver<&'static str>>,
+    /// }
+    ///
+    /// impl Source for Limit {
+    ///     type Value = u32;
+    ///
+    ///     async fn read(&self, _: Option<Stamp>) -> Result<Reading<u32>, BoxError> {
+    ///         Ok(Reading::Value(10))
+    ///     }
+    ///
+    ///     fn watch(&mut self) -> Result<Option<Watch>, BoxError> {
+    ///         Ok(self.changes.take().map(Watch::new))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let (sender, receiver) = mpsc::channel(1);
+    /// # sender.send("etcd").await?;
+    /// let mut source = Limit { changes: Some(receiver) };
+    /// let mut watch = source.watch()?.expect("this source watches");
+    /// assert_eq!(watch.notify().await?.as_str(), "etcd");
+    /// # Ok(())
+    /// # }
+    /// ```
     fn watch(&mut self) -> Result<Option<Watch>, BoxError> {
         Ok(None)
     }
@@ -81,6 +112,22 @@ where
 }
 
 /// What a [`Source`] has read.
+///
+/// ```
+/// use rekindle::{Reading, Stamp};
+///
+/// fn reading(text: String, committed: Option<Stamp>) -> Reading<String> {
+///     let stamp = Stamp::of(text.as_bytes());
+///     match committed == Some(stamp) {
+///         true => Reading::Unchanged,
+///         false => Reading::Stamped(text, stamp),
+///     }
+/// }
+///
+/// let live = Stamp::of(b"port = 1");
+/// assert!(matches!(reading("port = 1".into(), Some(live)), Reading::Unchanged));
+/// assert!(matches!(reading("port = 2".into(), Some(live)), Reading::Stamped(..)));
+/// ```
 #[derive(Clone, Debug)]
 pub enum Reading<T> {
     /// What is live is what would be read.
@@ -119,6 +166,21 @@ impl Stamp {
 ///
 /// The manager drives it. It is a [`Notifier`] itself, so that a source can be tested, or used,
 /// without a manager.
+///
+/// ```
+/// use rekindle::{Notifier, Watch};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// let (sender, receiver) = tokio::sync::mpsc::channel(1);
+/// let mut watch = Watch::new(receiver);
+/// assert_eq!(watch.name(), "channel");
+///
+/// sender.send("etcd").await?;
+/// assert_eq!(watch.notify().await?.as_str(), "etcd");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Watch(pub(crate) Box<dyn DynNotifier>);
 
 impl Watch {
