@@ -40,6 +40,26 @@ use transaction::Hook;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What a failed reload or notifier means for the run.
+///
+/// ```
+/// use rekindle::OnError;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// assert_eq!(OnError::default(), OnError::Keep);
+///
+/// # let mut reload = rekindle::Manager::new();
+/// reload.add(0, "cache", async |_| Err("the cache is gone".into()));
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         // The reload fails, and the app goes on.
+///         assert!(handle.reload("example").await.is_err());
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnError {
     /// It is reported, and the app goes on: a refused reload leaves it as good as before, and a
@@ -92,6 +112,12 @@ pub struct Manager {
 }
 
 impl Default for Manager {
+    /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// let reload = rekindle::Manager::default();
+    /// assert_eq!(reload.handle().status().components(), 0);
+    /// ```
     fn default() -> Self {
         Self::new()
     }
@@ -118,6 +144,21 @@ impl Manager {
     }
 
     /// What a failed reload or notifier means for the run (default: [`OnError::Keep`]).
+    ///
+    /// ```
+    /// use rekindle::{Manager, OnError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// let mut reload = Manager::new().on_error(OnError::Stop);
+    /// reload.add(0, "cache", async |_| Err("the cache is gone".into()));
+    /// reload.handle().trigger("example");
+    ///
+    /// let ended = reload.run(async |stop| stop.cancelled().await).await;
+    /// assert_eq!(ended.unwrap_err().to_string(), "the reload was partial: `cache` failed");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_error(mut self, policy: OnError) -> Self {
         self.policy = policy;
         self
@@ -125,6 +166,20 @@ impl Manager {
 
     /// How long a build, an effect or a reloader that is added from now on may take, unless it has
     /// a timeout of its own (default: 30 s).
+    ///
+    /// ```
+    /// use std::future::pending;
+    /// use std::time::Duration;
+    /// use rekindle::{BoxError, Manager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// let mut reload = Manager::new().timeout(Duration::from_millis(10));
+    /// let late = reload.source("late", async || pending::<Result<u16, BoxError>>().await).await;
+    /// assert!(late.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -133,12 +188,58 @@ impl Manager {
     /// How long, after the stop, effects and reloaders that run may take to end (default: 10 s).
     ///
     /// A reload that can still be called off is, at once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rekindle::{Manager, Outcome};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// let mut reload = Manager::new().grace(Duration::from_millis(10));
+    /// # let (began, begins) = tokio::sync::mpsc::channel(1);
+    /// reload.add(0, "flush", async move |_| {
+    /// #     began.send(()).await?;
+    ///     // Longer than the grace period.
+    ///     tokio::time::sleep(Duration::from_secs(3600)).await;
+    ///     Ok(())
+    /// });
+    /// let handle = reload.handle();
+    /// let mut reports = handle.subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         handle.trigger("example");
+    /// #         let mut begins = begins;
+    /// #         begins.recv().await;
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// let report = reports.next().await.expect("a reload that is interrupted is reported");
+    /// assert_eq!(report.outcome(), Outcome::Interrupted { committed: false });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn grace(self, grace: Duration) -> Self {
         self.ledger.set_grace(grace);
         self
     }
 
     /// The way to ask for reloads and for the status.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.source("limit", async || Ok(10)).await?;
+    /// let handle = reload.handle();
+    /// let asked = tokio::spawn(async move { handle.reload("example").await });
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         assert_eq!(asked.await??.generation(), 2);
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.shared))
     }
@@ -254,6 +355,25 @@ impl Manager {
     }
 
     /// Adds a notifier: what it yields triggers a reload. See [`Notifier`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    /// reload.on(receiver);
+    ///
+    /// let mut reports = reload.handle().subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         sender.send("etcd").await?;
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.triggers().contains("etcd"));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn on(&mut self, notifier: impl Notifier) {
         self.attend(Box::new(notifier));
     }
@@ -281,6 +401,27 @@ impl Manager {
     ///
     /// Outside of a tokio runtime with time enabled. A panic of the app is caught, and becomes the
     /// error.
+    ///
+    /// ```
+    /// use rekindle::BoxError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let limit = reload.source("limit", async || Ok(10)).await?;
+    /// let values = limit.clone();
+    /// let ended = reload
+    ///     .run(async move |stop| {
+    ///         // The app. Its end begins here, and its error is that of the run.
+    ///         stop.cancel();
+    ///         Err::<(), BoxError>(format!("ended with limit {}", values.load()).into())
+    ///     })
+    ///     .await;
+    /// assert_eq!(ended.unwrap_err().to_string(), "ended with limit 10");
+    /// assert_eq!(*limit.load(), 10);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run<A, Fut>(self, app: A) -> impl Future<Output = Result<(), BoxError>>
     where
         A: FnOnce(CancellationToken) -> Fut,
@@ -354,6 +495,27 @@ impl fmt::Debug for Manager {
 }
 
 /// A reloader that was added, for options: what [`Manager::add`] gives.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// reload
+///     .add(0, "cache", async |_| std::future::pending::<()>().await)
+///     .timeout(Duration::from_millis(10));
+///
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         let error = handle.reload("example").await.unwrap_err();
+///         assert!(error.is_partial());
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 pub struct Added<'m> {
     entry: Arc<Entry>,
     /// Keeps others from running the manager before the options are set.

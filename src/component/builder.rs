@@ -159,8 +159,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     ///     .source("late", async || pending::<Result<u16, BoxError>>().await)
     ///     .timeout(Duration::from_millis(10))
     ///     .await;
-    /// let error = format!("{:?}", late.unwrap_err());
-    /// assert_eq!(error, "component `late` could not be built: not done after 10ms; it was dropped");
+    /// assert_eq!(late.unwrap_err().to_string(), "component `late` could not be built");
     /// # Ok(())
     /// # }
     /// ```

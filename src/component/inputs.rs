@@ -26,7 +26,9 @@ mod sealed {
 ///
 /// let inputs = (&scheme, config.select(|c| &c.host), config.map(|c| c.port + 8000));
 /// let url = reload
-///     .derive("url", inputs, async |(scheme, host, port)| Ok(format!("{}://{host}:{port}/", *scheme)))
+///     .derive("url", inputs, async |(scheme, host, port)| {
+///         Ok(format!("{}://{host}:{port}/", *scheme))
+///     })
 ///     .await?;
 /// assert_eq!(*url.load(), "http://localhost:8080/");
 /// # Ok(())

@@ -51,6 +51,23 @@ impl Handle {
     /// # Cancel safety
     ///
     /// Dropping the future cancels nothing: once polled, the reload is made all the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.source("limit", async || Ok(10)).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let report = handle.reload("admin").await?;
+    ///         assert!(report.triggers().contains("admin"));
+    ///         assert_eq!(report.generation(), 2);
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub async fn reload(&self, trigger: impl Into<Trigger>) -> Result<Arc<Report>, Error> {
         self.ask(Wanted::Reload, trigger.into()).await
     }
@@ -58,6 +75,26 @@ impl Handle {
     /// Asks for a reload and does not wait for it. Does nothing once the manager has stopped.
     ///
     /// This may be called from inside a reload: it leads to one more.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let handle = reload.handle();
+    /// // Nothing has to run yet, and both lead to one reload.
+    /// handle.trigger("etcd");
+    /// handle.trigger("admin");
+    ///
+    /// let mut reports = handle.subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert_eq!(report.triggers().to_string(), "etcd, admin");
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn trigger(&self, trigger: impl Into<Trigger>) {
         self.0.queue.push(Wanted::Reload, trigger.into());
     }
@@ -74,21 +111,82 @@ impl Handle {
     /// # Cancel safety
     ///
     /// Dropping the future cancels nothing.
+    ///
+    /// ```
+    /// use rekindle::Outcome;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.source("limit", async || Ok(10)).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let report = handle.check().await?;
+    ///         assert_eq!(report.outcome(), Outcome::Valid);
+    ///         // Nothing was published.
+    ///         assert_eq!(handle.status().generation(), 1);
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub async fn check(&self) -> Result<Arc<Report>, Error> {
         self.ask(Wanted::Check, Trigger::from("check")).await
     }
 
     /// How the manager is doing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let limit = reload.source("limit", async || Ok(10)).await?;
+    /// let status = reload.handle().status();
+    /// assert_eq!((status.components(), status.generation()), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> Status {
         self.0.status()
     }
 
     /// The reports of all reloads and checks from now on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.source("limit", async || Ok(10)).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let mut reports = handle.subscribe();
+    ///         handle.trigger("etcd");
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.is_success());
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn subscribe(&self) -> Reports {
         Reports(self.0.subscribe())
     }
 
     /// The current generation, to read several values that belong together.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let width = reload.source("width", async || Ok(3)).await?;
+    /// let area = reload.derive("area", &width, async |width| Ok(*width * *width)).await?;
+    /// let now = reload.handle().snapshot();
+    /// assert_eq!(now.get(&width) * 3, *now.get(&area));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.0.publication)
     }
@@ -116,6 +214,31 @@ impl fmt::Debug for Handle {
 /// Reports as they come: what [`Handle::subscribe`] gives.
 ///
 /// Whoever is more than 64 reports behind misses the oldest ones.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let handle = reload.handle();
+/// let mut reports = handle.subscribe();
+/// let log = tokio::spawn(async move {
+///     let mut lines = Vec::new();
+///     while let Some(report) = reports.next().await {
+///         lines.push(format!("{} because of {}", report.outcome(), report.triggers()));
+///     }
+///     lines
+/// });
+///
+/// reload
+///     .run(async move |_stop| {
+///         handle.reload("etcd").await?;
+///         Ok(())
+///     })
+///     .await?;
+/// assert_eq!(log.await?, ["unchanged because of etcd"]);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Reports(broadcast::Receiver<Arc<Report>>);
 
 impl Reports {
@@ -127,6 +250,26 @@ impl Reports {
     /// # Cancel safety
     ///
     /// Dropping the future loses no report.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.source("limit", async || Ok(10)).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let mut reports = handle.subscribe();
+    ///         handle.reload("etcd").await?;
+    ///         handle.reload("admin").await?;
+    ///         // They are kept for whoever comes late.
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.triggers().contains("etcd"));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub async fn next(&mut self) -> Option<Arc<Report>> {
         loop {
             match self.0.recv().await {

@@ -10,6 +10,31 @@ use crate::{Outcome, Report, StepError};
 const KEPT: usize = 16;
 
 /// How a manager is doing: what [`Handle::status`](crate::Handle::status) gives.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// reload.source("limit", async || Ok(10)).await?;
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         handle.reload("example").await?;
+///
+///         let status = handle.status();
+///         assert_eq!(status.generation(), 2);
+///         assert_eq!(status.components(), 1);
+///         assert!(!status.is_stopping());
+///         assert_eq!(status.consecutive_failures(), 0);
+///         assert!(status.last_success().is_some());
+///         assert!(status.last_failure().is_none());
+///         assert_eq!(status.reports().len(), 1);
+///         assert!(status.notifiers().is_empty());
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Status {
     pub(super) generation: u64,
@@ -61,6 +86,42 @@ impl Status {
 }
 
 /// How a notifier is doing.
+///
+/// ```
+/// use rekindle::{BoxError, Notifier, Trigger};
+///
+/// struct Etcd;
+///
+/// impl Notifier for Etcd {
+///     async fn notify(&mut self) -> Result<Trigger, BoxError> {
+///         Err("no connection".into())
+///     }
+///
+///     fn name(&self) -> String {
+///         "etcd".to_owned()
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// reload.on(Etcd);
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+/// #       while handle.status().notifiers()[0].failures() == 0 {
+/// #           tokio::task::yield_now().await;
+/// #       }
+///         let status = handle.status();
+///         let etcd = &status.notifiers()[0];
+///         assert_eq!(etcd.name(), "etcd");
+///         assert!(etcd.failures() > 0);
+///         assert_eq!(etcd.error().map(|error| error.to_string()), Some("no connection".into()));
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct NotifierStatus {
     pub(super) name: Arc<str>,
