@@ -9,12 +9,40 @@ use crate::panic::{catch, drop_quietly};
 use crate::{Outcome, Report};
 
 /// Any error: what the app's own functions return.
+///
+/// ```
+/// use rekindle::BoxError;
+///
+/// fn port(text: &str) -> Result<u16, BoxError> {
+///     match text.parse()? {
+///         0 => Err("port 0 is none".into()),
+///         port => Ok(port),
+///     }
+/// }
+///
+/// assert_eq!(port("0").unwrap_err().to_string(), "port 0 is none");
+/// assert_eq!(port("x").unwrap_err().to_string(), "invalid digit found in string");
+/// ```
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why a manager could not do what it was asked for.
 ///
 /// The cause is in [`source`](std::error::Error::source). `Debug` prints the sentence with all its
 /// causes, because that is what a `main` that returns an error shows.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let error = reload.source("port", async || Ok("x".parse::<u16>()?)).await.unwrap_err();
+/// assert_eq!(error.to_string(), "component `port` could not be built");
+/// assert_eq!(
+///     format!("{error:?}"),
+///     "component `port` could not be built: invalid digit found in string",
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Kind>);
 
@@ -95,6 +123,23 @@ impl Error {
     }
 
     /// The report of the reload that did not end well.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.add(0, "cache", async |_| Err("the cache is gone".into()));
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         let failed = error.report().and_then(|report| report.failure());
+    ///         assert_eq!(failed.map(|step| step.name()), Some("cache"));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn report(&self) -> Option<&Arc<Report>> {
         match &*self.0 {
             Kind::Reload(report) => Some(report),
@@ -103,27 +148,129 @@ impl Error {
     }
 
     /// Whether the reload was refused: what was live before is still live.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    ///
+    /// static READABLE: AtomicBool = AtomicBool::new(true);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let read = async || match READABLE.load(Relaxed) {
+    ///     true => Ok(10),
+    ///     false => Err("the limit cannot be read".into()),
+    /// };
+    /// let limit = reload.source("limit", read).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         READABLE.store(false, Relaxed);
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         assert!(error.is_rejected());
+    ///         assert_eq!(*limit.load(), 10);
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn is_rejected(&self) -> bool {
         self.outcome() == Some(Outcome::Rejected)
     }
 
     /// Whether the new generation is live, but an effect or reloader failed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.source("limit", async || Ok(10)).await?;
+    /// reload.add(0, "cache", async |_| Err("the cache is gone".into()));
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         assert!(error.is_partial());
+    ///         assert_eq!(handle.status().generation(), 2);
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn is_partial(&self) -> bool {
         self.outcome() == Some(Outcome::Partial)
     }
 
     /// Whether the manager stopped: before the reload began, or in the middle of it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let handle = reload.handle();
+    /// reload.run(async |_stop| {}).await?;
+    /// assert!(handle.reload("too late").await.unwrap_err().is_stopped());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_stopped(&self) -> bool {
         matches!(*self.0, Kind::Stopped)
             || matches!(self.outcome(), Some(Outcome::Interrupted { .. }))
     }
 
     /// Whether a reload was asked for, and waited for, from inside a reload: it could never end.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let handle = reload.handle();
+    /// let inner = handle.clone();
+    /// reload.add(0, "again", async move |_| {
+    ///     let error = inner.reload("again").await.unwrap_err();
+    ///     assert!(error.is_reentrant());
+    /// });
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         handle.reload("example").await?;
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn is_reentrant(&self) -> bool {
         matches!(*self.0, Kind::Reentrant)
     }
 
     /// Whether something did not end within the grace period of the stop.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rekindle::{Error, Manager};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let (began, mut begins) = tokio::sync::mpsc::channel(1);
+    /// let mut reload = Manager::new().grace(Duration::from_millis(10));
+    /// reload.add(0, "flush", async move |_| {
+    /// #     began.send(()).await?;
+    ///     // It blocks its thread, so nobody can stop it.
+    ///     std::thread::sleep(Duration::from_millis(500));
+    ///     Ok(())
+    /// });
+    /// let handle = reload.handle();
+    /// let ended = reload
+    ///     .run(async move |_stop| {
+    ///         handle.trigger("example");
+    /// #         begins.recv().await;
+    ///         Ok(())
+    ///     })
+    ///     .await;
+    /// let error = ended.unwrap_err().downcast::<Error>()?;
+    /// assert!(error.is_still_running());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_still_running(&self) -> bool {
         matches!(*self.0, Kind::StillRunning { .. })
     }
@@ -203,6 +350,40 @@ impl StdError for Error {
 /// If the app's own function returned an error, `Display` shows that error and
 /// [`inner`](Self::inner) gives it back. The text of a panic is not repeated unless it is a literal
 /// of the program: a formatted one may hold values. The panic hook has printed it anyway.
+///
+/// ```
+/// # #[derive(Debug)]
+/// # struct Connect(rekindle::BoxError);
+/// # impl std::fmt::Display for Connect {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// #         f.write_str("no connection")
+/// #     }
+/// # }
+/// # impl std::error::Error for Connect {
+/// #     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+/// #         Some(&*self.0)
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// reload.add(0, "pool", async |_| Err(Connect("invalid port number".into()).into()));
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         let error = handle.reload("example").await.unwrap_err();
+///         let report = error.report().expect("the reload was made");
+///         let error = report.failure().and_then(|step| step.error()).expect("a step failed");
+///         assert_eq!(error.to_string(), "no connection");
+///         assert_eq!(error.chain(), "no connection: invalid port number");
+///         assert!(error.causes().eq(["invalid port number"]));
+///         assert!(error.inner().is_some_and(|inner| inner.is::<Connect>()));
+///         assert!(!error.is_panic() && !error.is_timeout());
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct StepError(Failure);
 
@@ -268,11 +449,49 @@ impl StepError {
     }
 
     /// Whether it panicked.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload.add(0, "cache", async |_| None::<()>.expect("the cache is gone"));
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         let report = error.report().expect("the reload was made");
+    ///         let error = report.failure().and_then(|step| step.error()).expect("a step failed");
+    ///         assert!(error.is_panic());
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn is_panic(&self) -> bool {
         matches!(self.0, Failure::Panicked(_))
     }
 
     /// Whether its deadline passed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// reload
+    ///     .add(0, "cache", async |_| std::future::pending::<()>().await)
+    ///     .timeout(std::time::Duration::from_millis(10));
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         let report = error.report().expect("the reload was made");
+    ///         let error = report.failure().and_then(|step| step.error()).expect("a step failed");
+    ///         assert!(error.is_timeout());
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self.0, Failure::TimedOut(_) | Failure::Blocked(_))
     }
