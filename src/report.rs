@@ -17,6 +17,37 @@ use crate::{StepError, Triggers};
 /// ```text
 /// reload applied: triggers=sighup generation=7 rebuilt=config,printer unchanged=curler took=1.3ms
 /// ```
+///
+/// ```
+/// use rekindle::{Action, Outcome};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let name = reload.source("name", async || Ok("Ada".to_owned())).await?;
+/// reload.derive("greeting", &name, async |name| Ok(format!("Hello {}", *name))).await?;
+/// reload.add(0, "audit", async |triggers| println!("reloaded because of {triggers}"));
+///
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         let report = handle.reload("example").await?;
+///         assert!(report.is_success() && !report.is_check());
+///         assert_eq!(report.outcome(), Outcome::Applied);
+///         assert_eq!(report.generation(), 2);
+///         assert!(report.triggers().contains("example"));
+///         assert!(report.started() + report.took() > std::time::UNIX_EPOCH);
+///
+///         let steps: Vec<_> = report.steps().iter().map(|step| step.name()).collect();
+///         assert_eq!(steps, ["name", "greeting", "audit"]);
+///         assert_eq!(report.step("greeting").map(|step| step.action()), Some(Action::Rebuilt));
+///         assert_eq!(report.untouched(), 0);
+///         assert!(report.failure().is_none());
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Report {
     pub(crate) triggers: Triggers,
@@ -30,6 +61,21 @@ pub struct Report {
 }
 
 /// How a reload ended.
+///
+/// ```
+/// use rekindle::Outcome;
+///
+/// fn exit_code(outcome: Outcome) -> u8 {
+///     match outcome {
+///         Outcome::Applied | Outcome::Unchanged | Outcome::Valid => 0,
+///         Outcome::Rejected => 1,
+///         _ => 2,
+///     }
+/// }
+///
+/// assert_eq!(exit_code(Outcome::Valid), 0);
+/// assert_eq!(exit_code(Outcome::Interrupted { committed: true }), 2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -51,6 +97,29 @@ pub enum Outcome {
 }
 
 /// What one reload did to one component, effect or reloader.
+///
+/// ```
+/// use rekindle::Action;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// reload.add(0, "cache", async |_| Err("the cache is gone".into()));
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         let error = handle.reload("example").await.unwrap_err();
+///         let report = error.report().expect("the reload was made");
+///         let step = report.failure().expect("a step failed");
+///         assert_eq!(step.name(), "cache");
+///         assert_eq!(step.action(), Action::Failed);
+///         assert!(step.took() <= report.took());
+///         assert_eq!(step.error().map(|error| error.to_string()), Some("the cache is gone".into()));
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Step {
     pub(crate) name: Arc<str>,
@@ -61,6 +130,28 @@ pub struct Step {
 }
 
 /// What was done to one component, effect or reloader.
+///
+/// ```
+/// use rekindle::Action;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// reload.source("limit", async || Ok(10)).await?;
+/// reload.add(1, "cache", async |_| Err("the cache is gone".into()));
+/// reload.add(2, "audit", async |triggers| println!("reloaded because of {triggers}"));
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         let error = handle.reload("example").await.unwrap_err();
+///         let report = error.report().expect("the reload was made");
+///         let actions: Vec<_> = report.steps().iter().map(|step| step.action()).collect();
+///         assert_eq!(actions, [Action::Rebuilt, Action::Failed, Action::Skipped]);
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
