@@ -10,8 +10,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+mod added;
 mod attend;
 mod handle;
+mod policy;
 mod queue;
 mod reap;
 mod run;
@@ -22,11 +24,13 @@ mod supervise;
 mod task;
 mod transaction;
 
+pub use added::Added;
 pub use handle::{Handle, Reports};
+pub use policy::OnError;
 pub use status::{NotifierStatus, Status};
 
 use crate::component::Graph;
-use crate::crew::{Entry, Kind, Ledger};
+use crate::crew::{Kind, Ledger};
 use crate::live::{Home, Publication, Reaper, Remains};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
@@ -38,37 +42,6 @@ use transaction::Hook;
 
 /// How long what runs may take to end after the stop, unless [`Manager::grace`] says otherwise.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// What a failed reload or notifier means for the run.
-///
-/// ```
-/// use rekindle::OnError;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), rekindle::BoxError> {
-/// assert_eq!(OnError::default(), OnError::Keep);
-///
-/// # let mut reload = rekindle::Manager::new();
-/// reload.add(0, "cache", async |_| Err("the cache is gone".into()));
-/// let handle = reload.handle();
-/// reload
-///     .run(async move |_stop| {
-///         // The reload fails, and the app goes on.
-///         assert!(handle.reload("example").await.is_err());
-///         Ok(())
-///     })
-///     .await
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OnError {
-    /// It is reported, and the app goes on: a refused reload leaves it as good as before, and a
-    /// notifier is asked again with growing pauses (100 ms to 30 s).
-    #[default]
-    Keep,
-    /// It ends the run with the error, as slok/reload does.
-    Stop,
-}
 
 /// Owns the components, and is the scope in which the app runs.
 ///
@@ -491,47 +464,5 @@ impl fmt::Debug for Manager {
         f.debug_struct("Manager")
             .field("components", &self.graph.nodes.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A reloader that was added, for options: what [`Manager::add`] gives.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), rekindle::BoxError> {
-/// # let mut reload = rekindle::Manager::new();
-/// reload
-///     .add(0, "cache", async |_| std::future::pending::<()>().await)
-///     .timeout(Duration::from_millis(10));
-///
-/// let handle = reload.handle();
-/// reload
-///     .run(async move |_stop| {
-///         let error = handle.reload("example").await.unwrap_err();
-///         assert!(error.is_partial());
-///         Ok(())
-///     })
-///     .await
-/// # }
-/// ```
-pub struct Added<'m> {
-    entry: Arc<Entry>,
-    /// Keeps others from running the manager before the options are set.
-    manager: PhantomData<&'m mut Manager>,
-}
-
-impl Added<'_> {
-    /// How long one run may take (default: [`Manager::timeout`]). Past it the run is dropped, and
-    /// the reload is partial.
-    pub fn timeout(self, timeout: Duration) {
-        self.entry.set_timeout(timeout);
-    }
-}
-
-impl fmt::Debug for Added<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Added").field(&self.entry.name).finish()
     }
 }
