@@ -1,9 +1,14 @@
 //! Runs a built example as a process of its own, and talks to it as its users do.
 
-// Each test program uses its own part of this.
-#![allow(dead_code, unused_imports)]
-// Of a test that failed, cargo shows this with the rest.
-#![allow(clippy::print_stderr)]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses its own part of this"
+)]
+#![allow(
+    clippy::print_stderr,
+    reason = "of a test that failed, cargo shows this with the rest"
+)]
 
 mod http;
 mod lines;
