@@ -53,8 +53,7 @@
 //! holds passwords and errors end in logs: see [`Error`].
 
 use std::fmt;
-use std::mem;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,20 +61,28 @@ use crate::{BoxError, Reading, Source, Stamp, Trigger, Watch};
 
 mod access;
 mod error;
+mod files;
 mod format;
+mod includes;
+mod loaded;
+mod names;
+mod options;
+mod place;
 mod read;
 mod rest;
 mod seen;
+mod survey;
 mod watch;
 
 pub use error::Error;
+pub use files::{Contents, Files};
+pub use includes::Includes;
 
-use access::Access;
 use error::Kind;
 use format::Parse;
+use names::Name;
+use place::{Arming, Place};
 use read::Limits;
-use rest::Rest;
-use seen::Seen;
 use watch::Watcher;
 
 /// A JSON file.
@@ -104,7 +111,7 @@ pub fn json<T>(path: impl AsRef<Path>) -> File<T>
 where
     T: serde::de::DeserializeOwned + Send + Sync + 'static,
 {
-    File::new(path.as_ref(), format::json::parse)
+    File::one(path.as_ref(), format::json::parse)
 }
 
 /// A TOML file.
@@ -133,7 +140,7 @@ pub fn toml<T>(path: impl AsRef<Path>) -> File<T>
 where
     T: serde::de::DeserializeOwned + Send + Sync + 'static,
 {
-    File::new(path.as_ref(), format::toml::parse)
+    File::one(path.as_ref(), format::toml::parse)
 }
 
 /// A YAML file that holds one document.
@@ -162,7 +169,7 @@ pub fn yaml<T>(path: impl AsRef<Path>) -> File<T>
 where
     T: serde::de::DeserializeOwned + Send + Sync + 'static,
 {
-    File::new(path.as_ref(), format::yaml::parse)
+    File::one(path.as_ref(), format::yaml::parse)
 }
 
 /// A file of UTF-8 text: a template, a list, a token.
@@ -182,7 +189,7 @@ where
 /// # }
 /// ```
 pub fn text(path: impl AsRef<Path>) -> File<String> {
-    File::new(path.as_ref(), format::text)
+    File::one(path.as_ref(), format::text)
 }
 
 /// A file of any bytes: a certificate, an image, a database.
@@ -203,7 +210,60 @@ pub fn text(path: impl AsRef<Path>) -> File<String> {
 /// # }
 /// ```
 pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
-    File::new(path.as_ref(), format::bytes)
+    File::one(path.as_ref(), format::bytes)
+}
+
+/// Several files, read as one: a certificate and its key, a directory of fragments.
+///
+/// The last part of each path may be a pattern: `*` stands for any characters, `?` for one, `[a-z]`
+/// for one of these. As in a shell, a pattern does not match names that begin with a dot, unless it
+/// does so itself, and `[[]` stands for a bracket. The files that match count in the order of their
+/// names; directories are left out; that no file matches is no error. A file named without a pattern
+/// has to exist.
+///
+/// The files are of one moment: a directory that is swapped while they are read, by rename or by a
+/// symbolic link, never gives some from before and some from after. Files that are *written* one
+/// after the other are of one moment only if the pause between two writes is shorter than
+/// [`File::quiet`]; whoever can, renames a directory, and whoever uses them checks that they fit.
+///
+/// Components are [derived](crate::Manager::derive) from them like from any value:
+///
+/// ```
+/// # #[cfg(feature = "toml")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use std::collections::BTreeMap;
+/// use rekindle::{Manager, file};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Site {
+///     host: String,
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = |name: &str| dir.path().join(name);
+/// std::fs::write(path("a.toml"), "host = 'alpha'")?;
+/// std::fs::write(path("b.toml"), "host = 'beta'")?;
+/// let mut reload = Manager::new();
+/// let files = reload.source("site files", file::set([path("*.toml")]).watch()).await?;
+/// let sites = reload.derive("sites", &files, async |files| {
+///     let mut sites = BTreeMap::new();
+///     for file in files.iter() {
+///         let site: Site = file.toml()?;
+///         sites.insert(site.host.clone(), site);
+///     }
+///     Ok(sites)
+/// });
+/// let sites = sites.await?;
+/// assert!(sites.load().contains_key("beta"));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "toml"))]
+/// # fn main() {}
+/// ```
+pub fn set<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> File<Files> {
+    let roots = paths.into_iter().map(|path| Name::pattern(path.as_ref()));
+    File::new(roots, |includes| Ok(includes.roots()?))
 }
 
 /// A file as a [`Source`]: made by [`json`], [`toml`](fn@toml), [`yaml`], [`text`] and
@@ -228,186 +288,50 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
 /// ```
 #[must_use = "a file does nothing until it is given to `Manager::source`"]
 pub struct File<T> {
-    /// As the app named it; what errors and log lines show.
-    path: PathBuf,
-    place: Arc<Place>,
-    parse: Parse<T>,
+    build: Build<T>,
+    plan: Plan,
+}
+
+/// How what was read becomes a value.
+type Build<T> = Box<dyn Fn(&Includes) -> Result<T, BoxError> + Send + Sync>;
+
+/// What is read, and how it is watched.
+struct Plan {
+    roots: Arc<[Name]>,
     limits: Limits,
     watched: bool,
+    events: bool,
     trigger: Trigger,
     poll: Option<Duration>,
+    place: Arc<Place>,
 }
 
-/// Where the file is, and what is known about it: what the source and its watcher share.
-struct Place {
-    /// Absolute, so that a later `chdir` does not move it.
-    path: Arc<Path>,
-    access: Access,
-    rest: Rest,
-    seen: Seen,
-}
+/// How often files are read again because more of them were asked for.
+const MAX_ROUNDS: usize = 256;
 
 impl<T: Send + Sync + 'static> File<T> {
-    fn new(path: &Path, parse: Parse<T>) -> Self {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let absolute: Arc<Path> = absolute.into();
+    fn new(
+        roots: impl IntoIterator<Item = Name>,
+        build: impl Fn(&Includes) -> Result<T, BoxError> + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            path: path.to_owned(),
-            place: Arc::new(Place {
-                access: Access::new(Arc::clone(&absolute)),
-                path: absolute,
-                rest: Rest::default(),
-                seen: Seen::default(),
-            }),
-            parse,
-            limits: Limits::default(),
-            watched: false,
-            trigger: "file".into(),
-            poll: Some(watch::SAFETY_POLL),
+            build: Box::new(build),
+            plan: Plan {
+                roots: roots.into_iter().collect(),
+                limits: Limits::default(),
+                watched: false,
+                events: true,
+                trigger: "file".into(),
+                poll: Some(watch::SAFETY_POLL),
+                place: Arc::default(),
+            },
         }
     }
 
-    /// Reports changes, with the trigger `file`.
-    ///
-    /// Saving in place, saving by rename, a symbolic link that is pointed elsewhere, a Kubernetes
-    /// `..data` swap, and removing the file and creating it again are all seen, each time: what is
-    /// watched is the directory of every link on the way to the file, and after each event the way
-    /// is looked up again. Events are hints. What counts is the contents: a change is reported when
-    /// the contents differ from those reported last, so a file that stays bad is reported once.
-    /// A slow [poll](Self::poll) finds what no event told: a directory further up that was swapped
-    /// for another, a write on the other side of a network mount.
-    ///
-    /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
-    /// warning is logged once, and the file is read once a second instead.
-    ///
-    /// Watching starts before the first read, so an edit during start-up is not missed.
-    ///
-    /// Each watched file costs a thread and, on Linux, an inotify instance with three file
-    /// descriptors. A user usually may have 128 instances; the files beyond that are polled.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), rekindle::BoxError> {
-    /// use rekindle::{Manager, file};
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("greeting.txt");
-    /// std::fs::write(&path, "hello")?;
-    /// let mut reload = Manager::new();
-    /// let greeting = reload.source("greeting", file::text(&path).watch()).await?;
-    /// let mut reports = reload.handle().subscribe();
-    /// reload
-    ///     .run(async move |_stop| {
-    ///         std::fs::write(&path, "good evening")?;
-    ///         let report = reports.next().await.expect("the manager runs");
-    ///         assert!(report.triggers().contains("file"));
-    ///         assert_eq!(*greeting.load(), "good evening");
-    ///         Ok(())
-    ///     })
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn watch(mut self) -> Self {
-        self.watched = true;
-        self
-    }
-
-    /// The largest size in bytes that is read. The default is 8 MiB; a larger file is refused.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), rekindle::BoxError> {
-    /// use rekindle::{Source, file};
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("token");
-    /// std::fs::write(&path, "hello")?;
-    /// assert!(file::text(&path).max_size(5).read(None).await.is_ok());
-    /// assert!(file::text(&path).max_size(4).read(None).await.is_err());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn max_size(mut self, bytes: u64) -> Self {
-        self.limits.max_size = bytes;
-        self
-    }
-
-    /// How long the file has to be left alone before it is read. The default is 50 ms.
-    ///
-    /// A change is reported when the events have ceased for that long; if they do not cease, after
-    /// ten times as long. An empty file has to rest ten times as long, too. A file that does not
-    /// come to rest for twenty times as long is refused as still being written.
-    ///
-    /// The time is measured here, not taken from the file: a file that is read for the first time is
-    /// looked at twice, unless its times are more than 3 s old. A modification time in the future,
-    /// or one in whole seconds, does no harm.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), rekindle::BoxError> {
-    /// use std::time::Duration;
-    /// use rekindle::{Manager, file};
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("greeting.txt");
-    /// std::fs::write(&path, "hello")?;
-    /// // Whoever writes it renames a complete file over it, so there is nothing to wait for.
-    /// let greeting = file::text(&path).quiet(Duration::from_millis(1));
-    /// let mut reload = Manager::new();
-    /// assert_eq!(*reload.source("greeting", greeting).await?.load(), "hello");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn quiet(mut self, quiet: Duration) -> Self {
-        self.limits.quiet = quiet;
-        self
-    }
-
-    /// The name of the trigger with which changes are reported. The default is `file`.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), rekindle::BoxError> {
-    /// use rekindle::{Manager, file};
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("hosts.txt");
-    /// std::fs::write(&path, "alpha")?;
-    /// let mut reload = Manager::new();
-    /// reload.source("hosts", file::text(&path).watch().trigger("hosts.txt")).await?;
-    /// let mut reports = reload.handle().subscribe();
-    /// reload
-    ///     .run(async move |_stop| {
-    ///         std::fs::write(&path, "alpha beta")?;
-    ///         let report = reports.next().await.expect("the manager runs");
-    ///         assert!(report.triggers().contains("hosts.txt"));
-    ///         Ok(())
-    ///     })
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn trigger(mut self, trigger: impl Into<Trigger>) -> Self {
-        self.trigger = trigger.into();
-        self
-    }
-
-    /// How often a watched file is read even though no event came, for file systems that have none
-    /// (network mounts). The default is 30 s; `None` turns it off. Below 10 ms counts as 10 ms.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use rekindle::file;
-    ///
-    /// let list = file::text("/mnt/nfs/list.txt").watch().poll(Duration::from_secs(5));
-    /// let local = file::text("/etc/app/list.txt").watch().poll(None);
-    /// ```
-    pub fn poll(mut self, every: impl Into<Option<Duration>>) -> Self {
-        self.poll = every
-            .into()
-            .map(|every| every.max(Duration::from_millis(10)));
-        self
+    fn one(path: &Path, parse: Parse<T>) -> Self {
+        Self::new([Name::file(path)], move |includes| {
+            Ok(includes.root()?.parse(parse)?)
+        })
     }
 }
 
@@ -415,41 +339,67 @@ impl<T: Send + Sync + 'static> Source for File<T> {
     type Value = T;
 
     async fn read(&self, committed: Option<Stamp>) -> Result<Reading<T>, BoxError> {
-        let reading = self.place.seen.reading();
-        let read = read::stable(&self.place, self.limits).await;
-        reading.found(
-            read.as_ref()
-                .map(|read| read.stamp)
-                .map_err(mem::discriminant),
-        );
-        let refused = |kind| Error::new(&self.path, kind);
-        let contents = read.map_err(refused)?;
-        if committed == Some(contents.stamp) {
-            return Ok(Reading::Unchanged);
+        let Plan {
+            roots,
+            limits,
+            place,
+            ..
+        } = &self.plan;
+        let mut names = Arc::clone(roots);
+        for _ in 0..MAX_ROUNDS {
+            let reading = place.seen.reading();
+            let loaded = match read::stable(place, &names, *limits, Arming::AsNeeded).await {
+                Ok(loaded) => loaded,
+                Err(unread) => {
+                    if let Some(sights) = unread.sights() {
+                        reading.found(&sights);
+                    }
+                    return Err(unread.error.into());
+                }
+            };
+            let sights = loaded.sights();
+            reading.found(&sights);
+            let stamp = Stamp::of_value(&sights);
+            if committed == Some(stamp) {
+                place.settle_on(names, &sights);
+                return Ok(Reading::Unchanged);
+            }
+            let includes = Includes::new(Arc::clone(roots), loaded);
+            // The type is the app's, so this may take any time: it happens here, where whoever polls
+            // sees that it does.
+            let built = (self.build)(&includes);
+            let asked = includes.into_asked();
+            if *asked != *names {
+                names = asked.into();
+                continue;
+            }
+            match &built {
+                Ok(_) => place.settle_on(names, &sights),
+                // Nobody knows what it would have asked for.
+                Err(_) => place.watch_too(&names),
+            }
+            return built.map(|value| Reading::Stamped(value, stamp));
         }
-        // The type is the app's, so this may take any time: it happens here, where whoever polls
-        // sees that it does.
-        let parsed = format::parse(self.parse, contents.bytes);
-        let value = parsed.map_err(Kind::Contents).map_err(refused)?;
-        Ok(Reading::Stamped(value, contents.stamp))
+        Err(Error::new(&names::first(roots), Kind::Endless).into())
     }
 
     fn watch(&mut self) -> Result<Option<Watch>, BoxError> {
-        if !self.watched {
+        if !self.plan.watched {
             return Ok(None);
         }
-        Ok(Some(Watch::new(Watcher::new(self))))
+        Ok(Some(Watch::new(Watcher::new(&self.plan))))
     }
 }
 
 impl<T> fmt::Debug for File<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File")
-            .field("path", &self.path)
-            .field("watched", &self.watched)
-            .field("max_size", &self.limits.max_size)
-            .field("quiet", &self.limits.quiet)
-            .field("poll", &self.poll)
+            .field("path", &names::first(&self.plan.roots))
+            .field("watched", &self.plan.watched)
+            .field("events", &self.plan.events)
+            .field("max_size", &self.plan.limits.max_size)
+            .field("quiet", &self.plan.limits.quiet)
+            .field("poll", &self.plan.poll)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! Where a value comes from that is read from outside: the [`Source`] trait.
 
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::LazyLock;
 
 use crate::notify::DynNotifier;
@@ -155,10 +155,15 @@ pub struct Stamp(u64, u64);
 impl Stamp {
     /// The stamp of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
+        Self::of_value(bytes)
+    }
+
+    /// The stamp of a value that is made of stamps.
+    pub(crate) fn of_value(value: &(impl Hash + ?Sized)) -> Self {
         // Two keys make two independent halves.
         static KEYS: LazyLock<[RandomState; 2]> =
             LazyLock::new(|| [RandomState::new(), RandomState::new()]);
-        Self(KEYS[0].hash_one(bytes), KEYS[1].hash_one(bytes))
+        Self(KEYS[0].hash_one(value), KEYS[1].hash_one(value))
     }
 }
 

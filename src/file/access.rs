@@ -1,12 +1,12 @@
-//! The file system, off the threads of the runtime, and for each file one call at a time.
+//! The file system, off the threads of the runtime, and for each source one call at a time.
 //!
 //! A call into the file system may never come back: a network mount hangs for as long as its server
-//! does. Its thread cannot be ended, so there must not be a second one. A call holds the file's one
+//! does. Its thread cannot be ended, so there must not be a second one. A call holds the source's one
 //! permit until it is over, whether anybody still waits for it or not, and a call that was given up
 //! counts as a straggler, so that it is named when it keeps the process from ending.
 
 use std::panic;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -25,25 +25,33 @@ const BRIEF: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Access {
-    path: Arc<Path>,
+    /// What the call that is under way is at.
+    at: Arc<Mutex<PathBuf>>,
     permit: Arc<Semaphore>,
     call: Mutex<Weak<Call>>,
 }
 
 /// A call that is under way. The thread in it keeps it alive.
 struct Call {
-    path: Arc<Path>,
+    at: Arc<Mutex<PathBuf>>,
     since: Instant,
     given_up: OnceLock<Instant>,
 }
 
-impl Access {
-    pub(super) fn new(path: Arc<Path>) -> Self {
+impl Default for Access {
+    fn default() -> Self {
         Self {
-            path,
+            at: Arc::default(),
             permit: Arc::new(Semaphore::new(1)),
             call: Mutex::default(),
         }
+    }
+}
+
+impl Access {
+    /// Takes note of what comes next in the call, so that it can be named if it hangs.
+    pub(super) fn at(&self, path: &Path) {
+        path.clone_into(&mut self.at.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Does `work`, which blocks, where it blocks nobody, after the call that is under way.
@@ -62,7 +70,7 @@ impl Access {
     ) -> Result<R, Kind> {
         let permit = self.permit().await?;
         let call = Arc::new(Call {
-            path: Arc::clone(&self.path),
+            at: Arc::clone(&self.at),
             since: Instant::now(),
             given_up: OnceLock::new(),
         });
@@ -131,7 +139,8 @@ impl Scope for Call {
     }
 
     fn running(&self) -> Vec<String> {
-        let (path, took) = (self.path.display(), self.since.elapsed());
+        let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let (path, took) = (at.display(), self.since.elapsed());
         vec![format!("reading {path} for {took:.1?}")]
     }
 
@@ -169,7 +178,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_hangs_is_named_and_refuses_the_next_one() {
-        let access = Access::new(Path::new("/mount/hangs").into());
+        let access = Access::default();
+        access.at(Path::new("/mount/hangs"));
         let end = given_up(&access).await;
         assert_eq!(named("/mount/hangs"), 1);
         for _ in 0..2 {
@@ -186,7 +196,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_is_slow_is_waited_for() {
-        let access = Arc::new(Access::new(Path::new("/mount/slow").into()));
+        let access = Arc::new(Access::default());
+        access.at(Path::new("/mount/slow"));
         let (end, ended) = channel::<()>();
         let slow = tokio::spawn({
             let access = Arc::clone(&access);

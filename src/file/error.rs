@@ -3,7 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem::{self, Discriminant};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::format::Problem;
 use crate::error::Chain;
@@ -66,7 +68,8 @@ use crate::error::Chain;
 /// # #[cfg(not(feature = "json"))]
 /// # fn main() {}
 /// ```
-pub struct Error(Box<Inner>);
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
@@ -80,21 +83,24 @@ pub(super) enum Kind {
     Directory,
     Special,
     TooLarge { max_size: u64 },
+    TooMany { max: usize },
     Restless,
     Stuck,
+    Unread,
+    Endless,
     Io(io::Error),
     Contents(Problem),
 }
 
 impl Error {
     pub(super) fn new(path: &Path, kind: Kind) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             path: path.to_owned(),
             kind,
         }))
     }
 
-    /// The file, as the app named it.
+    /// The file, as the app named it. Where several files are concerned, the first.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
@@ -115,6 +121,15 @@ impl Error {
         self.problem()?.key.as_deref()
     }
 
+    /// What kind of error it is.
+    pub(super) fn reason(&self) -> Discriminant<Kind> {
+        mem::discriminant(&self.0.kind)
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self.0.kind, Kind::NotFound { .. })
+    }
+
     fn problem(&self) -> Option<&Problem> {
         match &self.0.kind {
             Kind::Contents(problem) => Some(problem),
@@ -132,7 +147,12 @@ impl fmt::Display for Error {
                 if location != self.path() {
                     write!(f, " ({})", location.display())?;
                 }
-                f.write_str("; create it, or name another file")
+                f.write_str("; create it, or name another file")?;
+                let parent = self.path().parent().unwrap_or(Path::new(""));
+                if parent.to_string_lossy().contains('*') {
+                    f.write_str(" (only the last part of a path may be a pattern)")?;
+                }
+                Ok(())
             }
             Kind::Dangling { target } => write!(
                 f,
@@ -158,6 +178,14 @@ impl fmt::Display for Error {
             Kind::Stuck => f.write_str(
                 ": an earlier read of this file has not come back; see whether its file system \
                  responds",
+            ),
+            Kind::TooMany { max } => write!(f, ": more than {max} files match; narrow the pattern"),
+            Kind::Unread => f.write_str(
+                ": not read yet; return this error, and the closure is called again when it is",
+            ),
+            Kind::Endless => f.write_str(
+                ": its includes do not come to an end; ask for all files of a level together, and \
+                 see whether a file includes itself",
             ),
             Kind::Io(_) => f.write_str(": cannot be read"),
             Kind::Contents(problem) => {

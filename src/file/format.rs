@@ -14,7 +14,7 @@ pub(super) mod yaml;
 pub(super) use position::Position;
 
 /// How the contents of a file become a value.
-pub(super) type Parse<T> = fn(Vec<u8>) -> Result<T, Problem>;
+pub(super) type Parse<T> = fn(&[u8]) -> Result<T, Problem>;
 
 /// What is wrong with the contents of a file. Nothing in it is a value of the user's.
 pub(super) struct Problem {
@@ -24,7 +24,7 @@ pub(super) struct Problem {
 }
 
 /// Parses, and says so if what was refused is an empty file.
-pub(super) fn parse<T>(parse: Parse<T>, bytes: Vec<u8>) -> Result<T, Problem> {
+pub(super) fn parse<T>(parse: Parse<T>, bytes: &[u8]) -> Result<T, Problem> {
     let empty = bytes.trim_ascii().is_empty();
     parse(bytes).map_err(|mut problem| {
         if empty {
@@ -34,25 +34,24 @@ pub(super) fn parse<T>(parse: Parse<T>, bytes: Vec<u8>) -> Result<T, Problem> {
     })
 }
 
-pub(super) fn bytes(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
-    Ok(bytes)
+pub(super) fn bytes(bytes: &[u8]) -> Result<Vec<u8>, Problem> {
+    Ok(bytes.to_vec())
 }
 
-pub(super) fn text(bytes: Vec<u8>) -> Result<String, Problem> {
-    String::from_utf8(bytes).map_err(|error| not_utf8(error.as_bytes(), error.utf8_error()))
+pub(super) fn text(bytes: &[u8]) -> Result<String, Problem> {
+    utf8(bytes).map(str::to_owned)
+}
+
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| Problem {
+        position: Some(Position::at(bytes, error.valid_up_to())),
+        key: None,
+        message: "not valid UTF-8; save the file in that encoding".to_owned(),
+    })
 }
 
 /// The text of a file in one of the formats, without the byte order mark that some editors write.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn document(bytes: &[u8]) -> Result<&str, Problem> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error))
-}
-
-fn not_utf8(bytes: &[u8], error: std::str::Utf8Error) -> Problem {
-    Problem {
-        position: Some(Position::at(bytes, error.valid_up_to())),
-        key: None,
-        message: "not valid UTF-8; save the file in that encoding".to_owned(),
-    }
+    utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes))
 }

@@ -1,12 +1,16 @@
-//! For how long a file has been left alone, by our own clock.
+//! For how long something has been left alone, by our own clock.
 //!
 //! Modification times come from the clock of whoever has the file: a server may be ahead or behind,
 //! some file systems know whole seconds only, and every program may set them. So they tell *that*
 //! a file was modified, when it is looked at twice, and not *when*.
 
+use std::collections::BTreeMap;
 use std::fs::Metadata;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use super::survey::State;
 
 /// What no clock that is meant to be right is off by: a file whose times are older than this was not
 /// written just now.
@@ -20,7 +24,7 @@ pub(super) struct Identity {
     /// When anything about it was changed last; unlike the modification time, nobody can set it.
     #[cfg(unix)]
     changed: (i64, i64),
-    size: u64,
+    pub(super) size: u64,
     modified: Option<SystemTime>,
 }
 
@@ -61,23 +65,29 @@ impl Identity {
     }
 }
 
-/// As what the file was last seen, and since when.
+/// As what each thing was last seen, and since when.
 ///
 /// The source and its watcher share it: contents that the watcher has seen come to rest are read
 /// again without another wait.
 #[derive(Default)]
-pub(super) struct Rest(Mutex<Option<(Identity, Instant)>>);
+pub(super) struct Rest(Mutex<BTreeMap<PathBuf, (State, Instant)>>);
 
 impl Rest {
-    /// Takes note of what the file is now. For how long it has been seen to be that.
-    pub(super) fn note(&self, identity: Identity) -> Duration {
+    /// Takes note of what is at this path now. For how long it has been seen to be that.
+    pub(super) fn note(&self, path: &Path, state: &State) -> Duration {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*seen {
-            Some((known, since)) if *known == identity => since.elapsed(),
+        match seen.get(path) {
+            Some((known, since)) if known == state => since.elapsed(),
             _ => {
-                *seen = Some((identity, Instant::now()));
+                seen.insert(path.to_owned(), (state.clone(), Instant::now()));
                 Duration::ZERO
             }
         }
+    }
+
+    /// Forgets all other paths.
+    pub(super) fn keep(&self, wanted: impl Fn(&Path) -> bool) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|path, _| wanted(path));
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! # Invariants
 //!
-//! 1. What the watcher reported is what the next change is measured against.
+//! 1. What the watcher reported is what the next change is measured against, path by path.
 //! 2. A read never moves that measure to what was read: the read may be a dry run, or belong to a
 //!    reload that is refused or given up, so it may not swallow a report. The exception is the
-//!    first read after the watch was armed, the one at start-up: nothing came before it.
+//!    first read of a path after it was armed (at start-up, or of a new include): nothing came
+//!    before it.
 //! 3. A read that saw something else leaves no measure at all, so the next look is reported.
 //!    Otherwise this would be lost: contents A reported; B saved, and loaded because of a signal
 //!    before the watcher looked; A saved again; the watcher looks and finds nothing new.
@@ -14,24 +15,19 @@
 //!
 //! The price of the last two is a needless report, which leads to a reload that changes nothing.
 
-use std::mem::Discriminant;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::error::Kind;
-use crate::Stamp;
+use super::loaded::{Sight, Sights};
 
-/// What one look at the file found: contents, or the reason why there were none.
-pub(super) type Sight = Result<Stamp, Discriminant<Kind>>;
-
+/// A path that nobody has looked at is not in it.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Measure>);
+pub(super) struct Seen(Mutex<BTreeMap<PathBuf, Measure>>);
 
-#[derive(Default)]
+#[derive(PartialEq)]
 enum Measure {
-    /// Nobody has looked yet.
-    #[default]
-    Never,
-    /// This was reported, or found at start-up.
+    /// This was reported, or found at the first read.
     Known(Sight),
     /// Something else than what was reported has been read since, or a read was given up.
     Unknown,
@@ -47,25 +43,34 @@ impl Seen {
     }
 
     /// Takes note of what the watcher found. Whether that is to be reported.
-    pub(super) fn is_news(&self, sight: Sight) -> bool {
-        let mut measure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(&*measure, Measure::Known(known) if *known == sight) {
-            return false;
+    pub(super) fn is_news(&self, sights: Sights) -> bool {
+        let mut measures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_news = false;
+        for (path, sight) in sights {
+            let found = Measure::Known(sight);
+            is_news |= measures.get(&path) != Some(&found);
+            measures.insert(path, found);
         }
-        *measure = Measure::Known(sight);
-        true
+        is_news
+    }
+
+    /// Forgets the paths that are not among these.
+    pub(super) fn keep(&self, sights: &Sights) {
+        let mut measures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        measures.retain(|path, _| sights.contains_key(path));
     }
 }
 
 impl Reading<'_> {
     /// Takes note of what the read found.
-    pub(super) fn found(mut self, sight: Sight) {
+    pub(super) fn found(mut self, sights: &Sights) {
         let Some(seen) = self.0.take() else { return };
-        let mut measure = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*measure {
-            Measure::Never => *measure = Measure::Known(sight),
-            Measure::Known(known) if *known == sight => {}
-            Measure::Known(_) | Measure::Unknown => *measure = Measure::Unknown,
+        let mut measures = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (path, sight) in sights {
+            let found = Measure::Known(*sight);
+            let differs = measures.get(path).is_some_and(|known| *known != found);
+            let measure = if differs { Measure::Unknown } else { found };
+            measures.insert(path.clone(), measure);
         }
     }
 }
@@ -73,7 +78,10 @@ impl Reading<'_> {
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         if let Some(seen) = self.0 {
-            *seen.0.lock().unwrap_or_else(PoisonError::into_inner) = Measure::Unknown;
+            let mut measures = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+            measures
+                .values_mut()
+                .for_each(|measure| *measure = Measure::Unknown);
         }
     }
 }

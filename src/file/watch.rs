@@ -1,62 +1,64 @@
 //! The watcher: events are hints, the contents are the truth, a slow poll is the guarantee.
 //!
 //! It is a loop of five steps: wait for an event or for the time of the next poll; wait until the
-//! events cease; look up the way to the file and watch it again; read; compare. All its state is in
-//! the notifier. No task belongs to it, and dropping it ends the watching.
+//! events cease; look up the ways to the files and watch them again; read; compare. All its state is
+//! in the notifier. No task belongs to it, and dropping it ends the watching.
 
-use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::error::Kind;
+use super::Plan;
+use super::loaded::Sights;
+use super::names;
+use super::place::{Arming, Place};
 use super::read::{self, Limits};
-use super::seen::Sight;
-use super::{File, Place};
 use crate::{BoxError, Notifier, Trigger};
 
 mod armed;
 mod chain;
+mod watching;
 
-use armed::Armed;
+pub(super) use chain::Way;
+pub(super) use watching::Watching;
 
 /// How often a file is read though no event came, unless the app wants otherwise.
 pub(super) const SAFETY_POLL: Duration = Duration::from_secs(30);
 
-/// How often, where there are no events to wait for.
+/// How often, where the kernel refuses to tell.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 
 pub(super) struct Watcher {
+    name: String,
     place: Arc<Place>,
     limits: Limits,
     trigger: Trigger,
     poll: Option<Duration>,
-    /// One permit at most, so any number of events before the next wait is one wake-up.
-    event: Arc<Notify>,
-    armed: Arc<Mutex<Armed>>,
-    /// Whether events will come.
-    has_events: bool,
-    /// Whether the file has to be looked at. Kept here, so that an event outlives a dropped future.
+    watching: Arc<Watching>,
+    /// Whether the files have to be looked at. Kept here, so that an event outlives a dropped future.
     dirty: bool,
 }
 
 impl Watcher {
-    /// Watches from now on. What is looked up in the file system for that, it looks up here and now:
-    /// nothing after this may be missed, and the app only starts.
-    pub(super) fn new<T>(file: &File<T>) -> Self {
-        let event = Arc::new(Notify::new());
-        let mut armed = Armed::new(Arc::clone(&event));
-        let has_events = armed.arm(&file.place.path);
+    /// Watches from the first read on: what is read is watched before it is.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let watching = Arc::new(Watching::new(plan.events));
+        plan.place.watched_by(&watching);
+        plan.place.watch_too(&plan.roots);
+        let first = names::first(&plan.roots);
+        let name = match plan.roots.len() {
+            0 | 1 => format!("file {}", first.display()),
+            more => format!("files {} and {} more", first.display(), more - 1),
+        };
         Self {
-            place: Arc::clone(&file.place),
-            limits: file.limits,
-            trigger: file.trigger.clone(),
-            poll: file.poll,
-            event,
-            armed: Arc::new(Mutex::new(armed)),
-            has_events,
+            name,
+            place: Arc::clone(&plan.place),
+            limits: plan.limits,
+            trigger: plan.trigger.clone(),
+            poll: plan.poll,
+            watching,
             // One look when the notifier is first asked covers all that happened until then, with
             // or without events.
             dirty: true,
@@ -65,58 +67,48 @@ impl Watcher {
 
     /// Waits for an event, or until it is time to look without one.
     async fn hint(&self) {
-        let every = if self.has_events {
-            self.poll
-        } else {
-            Some(
-                self.poll
-                    .unwrap_or(POLL_WITHOUT_EVENTS)
-                    .min(POLL_WITHOUT_EVENTS),
-            )
+        let every = match (self.watching.has_events(), self.poll) {
+            (Some(true), every) => every,
+            // Wanted by the app, so the pace is the app's, too.
+            (None, every) => Some(every.unwrap_or(SAFETY_POLL)),
+            (Some(false), every) => Some(every.unwrap_or(SAFETY_POLL).min(POLL_WITHOUT_EVENTS)),
         };
         match every {
-            Some(every) => _ = timeout(every, self.event.notified()).await,
-            None => self.event.notified().await,
+            Some(every) => _ = timeout(jittered(every), self.watching.event()).await,
+            None => self.watching.event().await,
         }
     }
 
     /// Waits until no event has come for the quiet time, but not for ever.
     ///
-    /// The file is looked at first, so that this wait is its rest, too.
+    /// The files are looked at first, so that this wait is their rest, too.
     async fn settle(&self) {
         let start = Instant::now();
         loop {
-            read::look(&self.place).await;
+            read::look(&self.place, &self.place.names(), self.limits).await;
             let left = self.limits.ceiling().saturating_sub(start.elapsed());
             let quiet = self.limits.quiet.min(left);
-            if timeout(quiet, self.event.notified()).await.is_err() || left.is_zero() {
+            if timeout(quiet, self.watching.event()).await.is_err() || left.is_zero() {
                 return;
             }
         }
     }
 
-    async fn rearm(&mut self) -> Result<(), Kind> {
-        let (armed, place) = (Arc::clone(&self.armed), Arc::clone(&self.place));
-        let arm = move || {
-            armed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .arm(&place.path)
-        };
-        self.has_events = self.place.access.run(arm).await?;
-        Ok(())
-    }
-
-    async fn look(&mut self) -> Result<Sight, Kind> {
-        // Watched first and read afterwards: what changes after the read has its event.
-        self.rearm().await?;
-        match read::stable(&self.place, self.limits).await {
-            Err(Kind::Stuck) => Err(Kind::Stuck),
-            read => Ok(read
-                .map(|read| read.stamp)
-                .map_err(|kind| mem::discriminant(&kind))),
+    /// What there is now. `None` if an earlier read does not come back: that says nothing about the
+    /// files, which are looked at again when they can be.
+    async fn look(&self) -> Option<Sights> {
+        let names = self.place.names();
+        match read::stable(&self.place, &names, self.limits, Arming::Afresh).await {
+            Ok(loaded) => Some(loaded.sights()),
+            Err(unread) => unread.sights(),
         }
     }
+}
+
+/// A tenth more or less, so that the machines of a fleet do not ask their file server all at once.
+fn jittered(every: Duration) -> Duration {
+    let random = RandomState::new().hash_one(()) % 1_000;
+    every.mul_f64(0.9 + 0.2 * f64::from(random as u32) / 1_000.0)
 }
 
 impl Notifier for Watcher {
@@ -127,18 +119,17 @@ impl Notifier for Watcher {
                 self.dirty = true;
             }
             self.settle().await;
-            // Stuck, it says nothing about the file, which is looked at again when it can be.
-            let Ok(sight) = self.look().await else {
+            let Some(sights) = self.look().await else {
                 continue;
             };
             self.dirty = false;
-            if self.place.seen.is_news(sight) {
+            if self.place.seen.is_news(sights) {
                 return Ok(self.trigger.clone());
             }
         }
     }
 
     fn name(&self) -> String {
-        format!("file {}", self.place.path.display())
+        self.name.clone()
     }
 }

@@ -5,9 +5,8 @@ use serde_json::error::Category;
 
 use super::{Position, Problem, document, sanitize};
 
-#[allow(clippy::needless_pass_by_value, reason = "the type is that of `Parse`")]
-pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: Vec<u8>) -> Result<T, Problem> {
-    let text = document(&bytes)?;
+pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = document(bytes)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let key = sanitize::key(error.path());

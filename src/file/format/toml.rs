@@ -4,9 +4,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Position, Problem, document, sanitize};
 
-#[allow(clippy::needless_pass_by_value, reason = "the type is that of `Parse`")]
-pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: Vec<u8>) -> Result<T, Problem> {
-    let text = document(&bytes)?;
+pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = document(bytes)?;
     let position = |error: &toml::de::Error| {
         error
             .span()

@@ -7,9 +7,8 @@ use super::{Position, Problem, document, sanitize};
 mod nesting;
 mod seek;
 
-#[allow(clippy::needless_pass_by_value, reason = "the type is that of `Parse`")]
-pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: Vec<u8>) -> Result<T, Problem> {
-    let text = document(&bytes)?;
+pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let text = document(bytes)?;
     nesting::check(text)?;
     let deserializer = yaml_serde::Deserializer::from_str(text);
     serde_path_to_error::deserialize(deserializer).map_err(|error| {

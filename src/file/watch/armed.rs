@@ -6,21 +6,21 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-use super::chain::Chain;
+use super::chain::{Chain, Way};
 
 /// How often a way that changes while it is armed is looked up again.
 const ATTEMPTS: usize = 8;
 
-type Names = Arc<Mutex<BTreeSet<OsString>>>;
+type Names = Arc<Mutex<(bool, BTreeSet<OsString>)>>;
 
-pub(super) struct Armed {
+pub(in crate::file) struct Armed {
     event: Arc<Notify>,
     /// `None` until the kernel grants one.
     watcher: Option<RecommendedWatcher>,
@@ -45,18 +45,18 @@ impl Armed {
 
     /// Watches the way to `path` as it is now. Whether there will be events; if not, that is logged
     /// the first time.
-    pub(super) fn arm(&mut self, path: &Path) -> bool {
-        match self.try_arm(path) {
+    pub(super) fn arm(&mut self, ways: &BTreeSet<Way>) -> bool {
+        match self.try_arm(ways) {
             Ok(()) => {
                 if std::mem::take(&mut self.refused) {
-                    tracing::info!(path = %path.display(), "watching the file again");
+                    tracing::info!(ways = ?ways, "watching the file again");
                 }
                 true
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.refused, true) {
                     tracing::warn!(
-                        path = %path.display(),
+                        ways = ?ways,
                         error = %error,
                         "the file cannot be watched and is polled instead; \
                          see `fs.inotify.max_user_watches` and `fs.inotify.max_user_instances`"
@@ -67,16 +67,16 @@ impl Armed {
         }
     }
 
-    fn try_arm(&mut self, path: &Path) -> notify::Result<()> {
+    fn try_arm(&mut self, ways: &BTreeSet<Way>) -> notify::Result<()> {
         for _ in 0..ATTEMPTS {
-            let chain = Chain::of(path);
+            let chain = Chain::of_all(ways);
             self.names
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .clone_from(&chain.names);
+                .clone_from(&(chain.any, chain.names.clone()));
             match self.watch(&chain.dirs) {
                 // Looked up again, because a link may have been changed before it was watched.
-                Ok(()) if Chain::of(path) == chain => return Ok(()),
+                Ok(()) if Chain::of_all(ways) == chain => return Ok(()),
                 Ok(()) => {}
                 Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
                 Err(error) => return Err(error),
@@ -129,13 +129,16 @@ fn handler(event: &Arc<Notify>, names: &Names) -> impl notify::EventHandler {
     }
 }
 
-fn matters(event: &Event, names: &BTreeSet<OsString>) -> bool {
+fn matters(event: &Event, names: &(bool, BTreeSet<OsString>)) -> bool {
     let written = AccessKind::Close(AccessMode::Write);
     if matches!(event.kind, EventKind::Access(kind) if kind != written) {
         return false;
     }
     // Names and not paths: some systems report paths without the links in them. An event that names
     // nothing (an overflow) may mean anything.
-    let named = |path: &PathBuf| path.file_name().is_none_or(|name| names.contains(name));
+    let named = |path: &PathBuf| {
+        path.file_name()
+            .is_none_or(|name| names.0 || names.1.contains(name))
+    };
     event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(named)
 }

@@ -5,7 +5,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::file::read::MAX_LINKS;
+use crate::file::survey::MAX_LINKS;
+
+/// What has to be watched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::file) enum Way {
+    /// The file at this absolute path.
+    File(PathBuf),
+    /// The directory at this absolute path, any entry of which matters.
+    Directory(PathBuf),
+}
 
 /// Where a path leads, by way of which entries of which directories.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -14,12 +23,29 @@ pub(super) struct Chain {
     pub(super) dirs: BTreeSet<PathBuf>,
     /// The names that matter in them, and their own.
     pub(super) names: BTreeSet<OsString>,
+    pub(super) any: bool,
 }
 
 impl Chain {
     /// The directory of every symbolic link on the way, wherever in the path it stands, and that of
     /// the file. If the way ends early, because something does not exist, the last directory that
     /// does, in which the next part of the way would appear.
+    pub(super) fn of_all(ways: &BTreeSet<Way>) -> Self {
+        let mut all = Self::default();
+        for way in ways {
+            let chain = match way {
+                Way::File(path) => Self::of(path),
+                Way::Directory(path) => {
+                    all.any = true;
+                    Self::of(&path.join("x"))
+                }
+            };
+            all.dirs.extend(chain.dirs);
+            all.names.extend(chain.names);
+        }
+        all
+    }
+
     pub(super) fn of(path: &Path) -> Self {
         let mut chain = Self::default();
         let mut links = 0;

@@ -1,0 +1,152 @@
+//! Several files that were read as one: [`Files`], and one of them: [`Contents`].
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{Error, Kind};
+use super::format::{self, Parse};
+use crate::Stamp;
+
+/// Several files, read at one moment: what [`set`](super::set) gives.
+///
+/// A slice of [`Contents`]: in the order in which the files were named, and where a pattern stands
+/// for them, in the order of their names. Cloning it copies no contents.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = |name: &str| dir.path().join(name);
+/// # std::fs::write(path("tls.crt"), "certificate")?;
+/// # std::fs::write(path("tls.key"), "key")?;
+/// let pair = file::set([path("tls.crt"), path("tls.key")]);
+/// let mut reload = Manager::new();
+/// let pair = reload.source("tls", pair).await?;
+/// let [certificate, key] = &pair.load()[..] else { unreachable!("two were named") };
+/// assert_eq!(certificate.text()?, "certificate");
+/// assert_eq!(key.bytes(), b"key");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files(pub(super) Vec<Contents>);
+
+impl Deref for Files {
+    type Target = [Contents];
+
+    fn deref(&self) -> &[Contents] {
+        &self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a Files {
+    type Item = &'a Contents;
+    type IntoIter = std::slice::Iter<'a, Contents>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// A file that was read: one of [`Files`].
+///
+/// Its `Debug` shows the path and the size, never the contents, which may be a key. Cloning it copies
+/// no contents.
+#[derive(Clone)]
+pub struct Contents(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    stamp: Stamp,
+}
+
+impl Contents {
+    pub(super) fn new(path: PathBuf, bytes: Vec<u8>) -> Self {
+        let stamp = Stamp::of(&bytes);
+        Self(Arc::new(Inner { path, bytes, stamp }))
+    }
+
+    /// The path, as the app named it. If a pattern stands for the file, its directory is as named.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The bytes, as they are in the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// The digest of the bytes.
+    pub fn stamp(&self) -> Stamp {
+        self.0.stamp
+    }
+
+    /// The contents as UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// If they are not, with line and column.
+    pub fn text(&self) -> Result<&str, Error> {
+        format::utf8(self.bytes()).map_err(|problem| self.refused(problem))
+    }
+
+    /// Reads the contents as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`json`](super::json) does: with path, line, column and key, and without any value.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        self.parse(format::json::parse)
+    }
+
+    /// Reads the contents as TOML.
+    ///
+    /// # Errors
+    ///
+    /// As [`toml`](fn@super::toml) does: with path, line, column and key, and without any value.
+    #[cfg(feature = "toml")]
+    pub fn toml<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        self.parse(format::toml::parse)
+    }
+
+    /// Reads the contents as YAML.
+    ///
+    /// # Errors
+    ///
+    /// As [`yaml`](super::yaml) does: with path, line, column and key, and without any value.
+    #[cfg(feature = "yaml")]
+    pub fn yaml<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        self.parse(format::yaml::parse)
+    }
+
+    pub(super) fn parse<T>(&self, parse: Parse<T>) -> Result<T, Error> {
+        format::parse(parse, self.bytes()).map_err(|problem| self.refused(problem))
+    }
+
+    fn refused(&self, problem: format::Problem) -> Error {
+        Error::new(self.path(), Kind::Contents(problem))
+    }
+}
+
+impl PartialEq for Contents {
+    fn eq(&self, other: &Self) -> bool {
+        self.path() == other.path() && self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Contents {}
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contents")
+            .field("path", &self.path())
+            .field("size", &self.bytes().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! What a source reads: files, and patterns that stand for the files of a directory.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+use super::error::Kind;
+
+/// How many files one pattern may stand for. More are a mistake, such as a pattern for a mail spool.
+const MAX_ENTRIES: usize = 10_000;
+
+/// As in a shell: what begins with a dot is hidden. Editors and the kubelet rely on that.
+const AS_IN_A_SHELL: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// A file, or a pattern for the files of one directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    /// As the app named it; what errors show.
+    pub(super) shown: PathBuf,
+    /// Absolute, so that a later `chdir` does not move it.
+    pub(super) path: PathBuf,
+    pub(super) pattern: Option<Pattern>,
+    /// Whether the file may be absent.
+    pub(super) optional: bool,
+}
+
+impl Name {
+    /// One file, whatever characters are in its name.
+    pub(super) fn file(shown: &Path) -> Self {
+        Self {
+            shown: shown.to_owned(),
+            path: std::path::absolute(shown).unwrap_or_else(|_| shown.to_owned()),
+            pattern: None,
+            optional: false,
+        }
+    }
+
+    /// A pattern, if the last part of the path is one.
+    pub(super) fn pattern(shown: &Path) -> Self {
+        let is_wildcard = |c: char| matches!(c, '*' | '?' | '[');
+        let pattern = shown
+            .file_name()
+            .and_then(OsStr::to_str)
+            .filter(|name| name.contains(is_wildcard))
+            // As in a shell, what is no pattern stands for itself.
+            .and_then(|name| Pattern::new(name).ok());
+        Self {
+            pattern,
+            ..Self::file(shown)
+        }
+    }
+
+    /// As [`pattern`](Self::pattern), and relative to the directory of `base`.
+    pub(super) fn beside(base: Option<&Self>, given: &Path) -> Self {
+        let Some(base) = base else {
+            return Self::pattern(given);
+        };
+        let beside = |path: &Path| path.parent().unwrap_or(path).join(given);
+        Self {
+            path: beside(&base.path),
+            ..Self::pattern(&beside(&base.shown))
+        }
+    }
+
+    /// The directory whose entries a pattern is about.
+    pub(super) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// The files that a pattern stands for, in the order of their names. None if there is no such
+    /// directory. Directories do not count.
+    pub(super) fn entries(&self, pattern: &Pattern) -> Result<Vec<PathBuf>, Kind> {
+        let directory = self.directory();
+        let listed = match fs::read_dir(directory) {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(Kind::Denied);
+            }
+            Err(error) => return Err(Kind::Io(error)),
+        };
+        let mut entries = Vec::new();
+        for entry in listed {
+            let name = entry.map_err(Kind::Io)?.file_name();
+            let matches = |name: &str| pattern.matches_with(name, AS_IN_A_SHELL);
+            if !name.to_str().is_some_and(matches) {
+                continue;
+            }
+            let path = directory.join(name);
+            if !path.is_dir() {
+                entries.push(path);
+            }
+            if entries.len() > MAX_ENTRIES {
+                return Err(Kind::TooMany { max: MAX_ENTRIES });
+            }
+        }
+        entries.sort_unstable();
+        Ok(entries)
+    }
+}
+
+/// What errors show where it is not one of them that is wrong.
+pub(super) fn first(names: &[Name]) -> PathBuf {
+    names
+        .first()
+        .map(|name| name.shown.clone())
+        .unwrap_or_default()
+}

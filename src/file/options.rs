@@ -1,0 +1,265 @@
+//! The options of a [`File`].
+
+use std::time::Duration;
+
+use super::names::Name;
+use super::{File, Includes};
+use crate::{BoxError, Trigger};
+
+impl<T: Send + Sync + 'static> File<T> {
+    /// Reports changes, with the trigger `file`.
+    ///
+    /// Saving in place, saving by rename, a symbolic link that is pointed elsewhere, a Kubernetes
+    /// `..data` swap, and removing the file and creating it again are all seen, each time: what is
+    /// watched is the directory of every link on the way to the file, and after each event the way
+    /// is looked up again. Events are hints. What counts is the contents: a change is reported when
+    /// the contents differ from those reported last, so a file that stays bad is reported once.
+    /// A slow [poll](Self::poll) finds what no event told: a directory further up that was swapped
+    /// for another, a write on the other side of a network mount.
+    ///
+    /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
+    /// warning is logged once, and the file is read once a second instead.
+    ///
+    /// Watching starts before the first read, so an edit during start-up is not missed.
+    ///
+    /// Each watched file costs a thread and, on Linux, an inotify instance with three file
+    /// descriptors. A user usually may have 128 instances; the files beyond that are polled.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Manager, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("greeting.txt");
+    /// std::fs::write(&path, "hello")?;
+    /// let mut reload = Manager::new();
+    /// let greeting = reload.source("greeting", file::text(&path).watch()).await?;
+    /// let mut reports = reload.handle().subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         std::fs::write(&path, "good evening")?;
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.triggers().contains("file"));
+    ///         assert_eq!(*greeting.load(), "good evening");
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch(mut self) -> Self {
+        self.plan.watched = true;
+        self
+    }
+
+    /// Whether the kernel is asked to tell of changes to a watched file. The default is `true`;
+    /// without, only the [poll](Self::poll) finds them, every 30 s if it was turned off.
+    ///
+    /// For file systems whose events are known to be wrong, or where watches are scarce.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rekindle::file;
+    ///
+    /// let list = file::text("/mnt/9p/list.txt").watch().events(false).poll(Duration::from_secs(2));
+    /// ```
+    pub fn events(mut self, events: bool) -> Self {
+        self.plan.events = events;
+        self
+    }
+
+    /// The file may be absent: the value is `None` then. Of several files, if none of them is there.
+    ///
+    /// Without this, a file that is absent ends the start-up, and refuses a reload. With it, a watched
+    /// file that is created or removed is a change like any other. Because a file is absent for a
+    /// moment when it is replaced by other means than rename, absence has to rest like an empty file:
+    /// for ten times as long as contents. A symbolic link that leads nowhere is an error still.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Manager, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("motd");
+    /// let mut reload = Manager::new();
+    /// let message = reload.source("motd", file::text(&path).optional().watch()).await?;
+    /// assert_eq!(*message.load(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn optional(self) -> File<Option<T>> {
+        let Self { build, mut plan } = self;
+        let optional = |root: &Name| Name {
+            optional: true,
+            ..root.clone()
+        };
+        plan.roots = plan.roots.iter().map(optional).collect();
+        let build = move |includes: &Includes| match includes.is_absent() {
+            true => Ok(None),
+            false => build(includes).map(Some),
+        };
+        File {
+            build: Box::new(build),
+            plan,
+        }
+    }
+
+    /// Reads further files that this one asks for, and makes one value of all.
+    ///
+    /// They are read at the same moment as the file that includes them, and watched with it, as long as
+    /// it asks for them. `build` gets the value and reads the others through [`Includes`]; included
+    /// files may include others in turn. It is called several times in a reload, on the runtime, until
+    /// it has asked for nothing new, so it should do nothing but read and combine.
+    ///
+    /// # Errors
+    ///
+    /// An error of `build` refuses the reload (or ends the start-up), unless it asked for files that are
+    /// not read yet: then its result does not count.
+    ///
+    /// ```
+    /// # #[cfg(feature = "toml")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Manager, file};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Config {
+    ///     include: Vec<String>,
+    ///     #[serde(default)]
+    ///     hosts: Vec<String>,
+    /// }
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Fragment {
+    ///     hosts: Vec<String>,
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("app.toml");
+    /// # std::fs::create_dir(dir.path().join("conf.d"))?;
+    /// std::fs::write(&path, "include = ['conf.d/*.toml']")?;
+    /// # std::fs::write(dir.path().join("conf.d/a.toml"), "hosts = ['alpha']")?;
+    /// let config = file::toml::<Config>(&path).include(|mut config, includes| {
+    ///     for file in &includes.set(&config.include)? {
+    ///         config.hosts.extend(file.toml::<Fragment>()?.hosts);
+    ///     }
+    ///     Ok(config)
+    /// });
+    /// let mut reload = Manager::new();
+    /// let config = reload.source("config", config.watch()).await?;
+    /// assert_eq!(config.load().hosts, ["alpha"]);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "toml"))]
+    /// # fn main() {}
+    /// ```
+    pub fn include<U: Send + Sync + 'static>(
+        self,
+        build: impl Fn(T, &Includes) -> Result<U, BoxError> + Send + Sync + 'static,
+    ) -> File<U> {
+        let Self { build: first, plan } = self;
+        File {
+            build: Box::new(move |includes| build(first(includes)?, includes)),
+            plan,
+        }
+    }
+
+    /// The largest size in bytes that is read. The default is 8 MiB; a larger file is refused.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Source, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("token");
+    /// std::fs::write(&path, "hello")?;
+    /// assert!(file::text(&path).max_size(5).read(None).await.is_ok());
+    /// assert!(file::text(&path).max_size(4).read(None).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.plan.limits.max_size = bytes;
+        self
+    }
+
+    /// How long the file has to be left alone before it is read. The default is 50 ms.
+    ///
+    /// A change is reported when the events have ceased for that long; if they do not cease, after
+    /// ten times as long. An empty file has to rest ten times as long, too. A file that does not
+    /// come to rest for twenty times as long is refused as still being written.
+    ///
+    /// The time is measured here, not taken from the file: a file that is read for the first time is
+    /// looked at twice, unless its times are more than 3 s old. A modification time in the future,
+    /// or one in whole seconds, does no harm.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::time::Duration;
+    /// use rekindle::{Manager, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("greeting.txt");
+    /// std::fs::write(&path, "hello")?;
+    /// // Whoever writes it renames a complete file over it, so there is nothing to wait for.
+    /// let greeting = file::text(&path).quiet(Duration::from_millis(1));
+    /// let mut reload = Manager::new();
+    /// assert_eq!(*reload.source("greeting", greeting).await?.load(), "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn quiet(mut self, quiet: Duration) -> Self {
+        self.plan.limits.quiet = quiet;
+        self
+    }
+
+    /// The name of the trigger with which changes are reported. The default is `file`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Manager, file};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("hosts.txt");
+    /// std::fs::write(&path, "alpha")?;
+    /// let mut reload = Manager::new();
+    /// reload.source("hosts", file::text(&path).watch().trigger("hosts.txt")).await?;
+    /// let mut reports = reload.handle().subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         std::fs::write(&path, "alpha beta")?;
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.triggers().contains("hosts.txt"));
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trigger(mut self, trigger: impl Into<Trigger>) -> Self {
+        self.plan.trigger = trigger.into();
+        self
+    }
+
+    /// How often a watched file is read even though no event came, for file systems that have none
+    /// (network mounts). The default is 30 s; `None` turns it off. Below 10 ms counts as 10 ms.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rekindle::file;
+    ///
+    /// let list = file::text("/mnt/nfs/list.txt").watch().poll(Duration::from_secs(5));
+    /// let local = file::text("/etc/app/list.txt").watch().poll(None);
+    /// ```
+    pub fn poll(mut self, every: impl Into<Option<Duration>>) -> Self {
+        self.plan.poll = every
+            .into()
+            .map(|every| every.max(Duration::from_millis(10)));
+        self
+    }
+}
