@@ -1,0 +1,278 @@
+//! Files that include others: all are read at one moment, and watched as long as they are included.
+#![cfg(all(feature = "file", unix))]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rekindle::file::{self, File, Includes};
+use rekindle::{BoxError, Notifier, Reading, Source, Stamp, Watch};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+/// Far longer than anything takes, also on a machine that is busy.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn write(dir: &TempDir, name: &str, contents: &str) {
+    let path = dir.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let new = path.with_file_name(".new");
+    fs::write(&new, contents).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+/// The words of a file, where `<name` stands for those of the files of that name.
+fn expand(text: &str, includes: &Includes) -> Result<String, BoxError> {
+    let (included, mut words): (Vec<_>, Vec<_>) = text
+        .split_whitespace()
+        .partition(|word| word.starts_with('<'));
+    let files = includes.set(included.iter().map(|word| &word[1..]))?;
+    let inner: Result<Vec<_>, BoxError> = files
+        .iter()
+        .map(|file| expand(file.text()?, includes))
+        .collect();
+    let inner = inner?;
+    words.extend(inner.iter().map(String::as_str));
+    if words.contains(&"bad") {
+        return Err("a bad word".into());
+    }
+    Ok(words.join(" "))
+}
+
+fn expanded(path: &Path) -> File<String> {
+    file::text(path)
+        .include(|text, includes| expand(&text, includes))
+        .quiet(Duration::from_millis(5))
+}
+
+async fn read(source: &File<String>) -> (String, Stamp) {
+    match source.read(None).await.unwrap() {
+        Reading::Stamped(value, stamp) => (value, stamp),
+        _ => panic!("files have a stamp"),
+    }
+}
+
+async fn refusal(source: &File<String>) -> String {
+    source.read(None).await.err().unwrap().to_string()
+}
+
+/// Watched without the safety poll, and read once, as at the start of an app.
+struct Watched {
+    source: File<String>,
+    watch: Watch,
+}
+
+impl Watched {
+    async fn new(dir: &TempDir) -> Self {
+        let mut source = expanded(&dir.path().join("main")).watch().poll(None);
+        let watch = Source::watch(&mut source).unwrap().unwrap();
+        _ = source.read(None).await;
+        Self { source, watch }
+    }
+
+    async fn reported(&mut self) {
+        let trigger = timeout(DEADLINE, self.watch.notify()).await;
+        trigger.expect("a report comes").unwrap();
+    }
+
+    /// The next report is one of this: none came for what was before. And none follows it.
+    async fn reports(&mut self, words: &str) {
+        self.reported().await;
+        assert_eq!(read(&self.source).await.0, words);
+        self.rests().await;
+    }
+
+    async fn rests(&mut self) {
+        let report = timeout(Duration::from_millis(100), self.watch.notify()).await;
+        assert!(report.is_err(), "reported, but nothing has changed");
+    }
+}
+
+#[tokio::test]
+async fn included_files_are_read_from_beside_the_file_and_from_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    write(&other, "far", "far");
+    let far = other.path().join("far");
+    write(
+        &dir,
+        "main",
+        &format!("main <near <conf.d/* <{}", far.display()),
+    );
+    write(&dir, "near", "near <deep/er");
+    write(&dir, "deep/er", "deeper");
+    write(&dir, "conf.d/1", "one");
+    write(&dir, "conf.d/2", "two");
+    let (words, _) = read(&expanded(&dir.path().join("main"))).await;
+    assert_eq!(words, "main near deeper one two far");
+}
+
+#[tokio::test]
+async fn every_change_of_what_is_included_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main <near <conf.d/*");
+    write(&dir, "near", "near <deep/er");
+    write(&dir, "deep/er", "deeper");
+    let mut watched = Watched::new(&dir).await;
+    watched.rests().await;
+    for round in ["1", "2", "3"] {
+        write(&dir, "deep/er", round);
+        watched.reports(&format!("main near {round}")).await;
+        write(&dir, "conf.d/a", "a");
+        watched.reports(&format!("main near {round} a")).await;
+        fs::remove_dir_all(dir.path().join("conf.d")).unwrap();
+        watched.reports(&format!("main near {round}")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_newly_included_is_watched_and_what_is_not_any_more_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main <a");
+    write(&dir, "a", "a");
+    write(&dir, "b", "b");
+    let mut watched = Watched::new(&dir).await;
+    watched.rests().await;
+    for round in 0..3 {
+        write(&dir, "main", "main <b");
+        watched.reports("main b").await;
+        write(&dir, "b", &format!("b{round}"));
+        watched.reports(&format!("main b{round}")).await;
+        write(&dir, "a", &format!("a{round}"));
+        watched.rests().await;
+        write(&dir, "main", "main <a");
+        watched.reports(&format!("main a{round}")).await;
+        write(&dir, "b", "b");
+        watched.rests().await;
+    }
+}
+
+/// Nobody misses it.
+#[tokio::test]
+async fn an_include_may_be_removed_together_with_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main <a");
+    write(&dir, "a", "a");
+    let mut watched = Watched::new(&dir).await;
+    for _ in 0..3 {
+        fs::remove_file(dir.path().join("a")).unwrap();
+        write(&dir, "main", "main");
+        watched.reports("main").await;
+        write(&dir, "a", "a");
+        write(&dir, "main", "main <a");
+        watched.reports("main a").await;
+    }
+}
+
+#[tokio::test]
+async fn an_include_that_is_refused_is_reported_once_and_again_when_it_is_good() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main <a");
+    write(&dir, "a", "a");
+    let mut watched = Watched::new(&dir).await;
+    for _ in 0..3 {
+        write(&dir, "a", "bad");
+        watched.reported().await;
+        assert_eq!(refusal(&watched.source).await, "a bad word");
+        watched.rests().await;
+        fs::remove_file(dir.path().join("a")).unwrap();
+        watched.reported().await;
+        assert!(refusal(&watched.source).await.contains("a: not found"));
+        watched.rests().await;
+        write(&dir, "a", "a");
+        watched.reports("main a").await;
+    }
+}
+
+/// The file itself is bad, so nobody knows what it includes; an edit of what it did include may be
+/// part of the cure.
+#[tokio::test]
+async fn while_a_file_is_refused_what_it_included_is_watched_still() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main <a");
+    write(&dir, "a", "a");
+    let mut watched = Watched::new(&dir).await;
+    write(&dir, "main", "bad");
+    watched.reported().await;
+    assert_eq!(refusal(&watched.source).await, "a bad word");
+    watched.rests().await;
+    write(&dir, "a", "edited");
+    watched.reported().await;
+}
+
+#[tokio::test]
+async fn nothing_is_built_where_nothing_has_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main <a");
+    write(&dir, "a", "a");
+    let built = Arc::new(AtomicUsize::new(0));
+    let source = file::text(dir.path().join("main"))
+        .include({
+            let built = Arc::clone(&built);
+            move |text, includes| {
+                let words = expand(&text, includes)?;
+                built.fetch_add(1, Ordering::SeqCst);
+                Ok(words)
+            }
+        })
+        .quiet(Duration::from_millis(5));
+    let (_, live) = read(&source).await;
+    let once = built.load(Ordering::SeqCst);
+    let again = source.read(Some(live)).await.unwrap();
+    assert!(matches!(again, Reading::Unchanged));
+    assert_eq!(built.load(Ordering::SeqCst), once);
+    write(&dir, "a", "b");
+    let again = source.read(Some(live)).await.unwrap();
+    assert!(matches!(again, Reading::Stamped(words, _) if words == "main b"));
+}
+
+/// The error that a file is not read yet is no error of the file's.
+#[tokio::test]
+async fn a_closure_that_swallows_errors_gets_all_files_nevertheless() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main");
+    write(&dir, "a", "a");
+    let source = file::text(dir.path().join("main")).include(|_, includes| {
+        let files = includes.set(["a"]);
+        let text = files.map(|files| files[0].text().unwrap().to_owned());
+        Ok(text.unwrap_or_else(|_| "a default".to_owned()))
+    });
+    assert_eq!(read(&source).await.0, "a");
+}
+
+#[tokio::test]
+async fn includes_without_end_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main");
+    let asked = AtomicUsize::new(0);
+    let source = file::text(dir.path().join("main")).include(move |text, includes| {
+        let next = asked.fetch_add(1, Ordering::SeqCst);
+        _ = includes.set([format!("{next}")]);
+        Ok(text)
+    });
+    let error = refusal(&source).await;
+    assert!(
+        error.contains("main: its includes do not come to an end"),
+        "{error}"
+    );
+}
+
+#[cfg(feature = "toml")]
+#[tokio::test]
+async fn an_error_in_an_included_file_has_its_path_and_line() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "");
+    write(&dir, "conf.d/a.toml", "port = 1\nhost = ");
+    let source = file::text(dir.path().join("main"))
+        .optional()
+        .include(|_, includes| {
+            for file in &includes.set(["conf.d/*.toml"])? {
+                file.toml::<std::collections::BTreeMap<String, u16>>()?;
+            }
+            Ok(String::new())
+        });
+    let error = refusal(&source).await;
+    assert!(error.contains("conf.d/a.toml:2:8: "), "{error}");
+}
