@@ -1,5 +1,5 @@
-//! What a read costs, beside what else there is: `cargo bench` (half a minute), or
-//! `cargo bench -- --quick` (three seconds).
+//! What a read costs, beside what else there is: `cargo bench --bench reads` (half a
+//! minute), with `-- --quick` three seconds.
 //!
 //! # What is measured
 //!
@@ -27,17 +27,15 @@ mod contenders;
 mod measure;
 mod table;
 
-use std::env;
 use std::io;
 use std::time::Duration;
 
 use measure::{Pace, measure};
+use rekindle_benches::is_brief;
 use table::Table;
 
 fn main() -> io::Result<()> {
-    // Without `--bench` this is a test run (`cargo test --benches`), which asks only whether it works.
-    let has = |flag| env::args().any(|argument| argument == flag);
-    let (rounds, length) = match has("--quick") || !has("--bench") {
+    let (rounds, length) = match is_brief() {
         true => (6, Duration::from_millis(4)),
         false => (36, Duration::from_millis(10)),
     };

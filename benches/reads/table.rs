@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use rekindle_benches::quantiles;
+
 use crate::contenders::{ALL, ARC_SWAP, LOAD, RAW, READER};
 use crate::measure::{Pace, Round};
 
@@ -78,7 +80,6 @@ impl Table {
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<f64> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    let [median] = quantiles(figures, [0.5]);
+    median
 }
