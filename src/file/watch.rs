@@ -65,8 +65,8 @@ impl Watcher {
         }
     }
 
-    /// Waits for an event, or until it is time to look without one.
-    async fn hint(&self) {
+    /// Waits for an event, or until it is time to look without one. Whether there was an event.
+    async fn hint(&self) -> bool {
         let every = match (self.watching.has_events(), self.poll) {
             (Some(true), every) => every,
             // Wanted by the app, so the pace is the app's, too.
@@ -74,8 +74,11 @@ impl Watcher {
             (Some(false), every) => Some(every.unwrap_or(SAFETY_POLL).min(POLL_WITHOUT_EVENTS)),
         };
         match every {
-            Some(every) => _ = timeout(jittered(every), self.watching.event()).await,
-            None => self.watching.event().await,
+            Some(every) => timeout(jittered(every), self.watching.event()).await.is_ok(),
+            None => {
+                self.watching.event().await;
+                true
+            }
         }
     }
 
@@ -114,11 +117,12 @@ fn jittered(every: Duration) -> Duration {
 impl Notifier for Watcher {
     async fn notify(&mut self) -> Result<Trigger, BoxError> {
         loop {
-            if !self.dirty {
-                self.hint().await;
-                self.dirty = true;
+            let told = self.dirty || self.hint().await;
+            self.dirty = true;
+            // Without an event there is nothing to wait for, unless the read finds that there is.
+            if told {
+                self.settle().await;
             }
-            self.settle().await;
             let Some(sights) = self.look().await else {
                 continue;
             };
