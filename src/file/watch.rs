@@ -19,10 +19,12 @@ use crate::{BoxError, Notifier, Trigger};
 
 mod armed;
 mod chain;
+mod hub;
 mod watching;
+mod ways;
 
-pub(super) use chain::Way;
 pub(super) use watching::Watching;
+pub(super) use ways::Way;
 
 /// How often a file is read though no event came, unless the app wants otherwise.
 pub(super) const SAFETY_POLL: Duration = Duration::from_secs(30);

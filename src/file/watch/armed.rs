@@ -1,62 +1,57 @@
-//! The kernel's events, by way of the crate `notify`.
-//!
-//! `notify` runs a thread that calls the handler. The handler only leaves a permit in a
-//! [`Notify`](tokio::sync::Notify), and only for what may matter: our own reads cause events too,
-//! and so does everybody else in a directory such as `/tmp`.
+//! What one source watches, in the hubs of the file systems that its ways lead through.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::path::Path;
+use std::sync::Arc;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::ErrorKind;
 use tokio::sync::Notify;
 
-use super::chain::{Chain, Way};
+use super::chain::{Chain, Hop};
+use super::hub::Hub;
+use super::ways::{Paths, Way};
 
-/// How often a way that changes while it is armed is looked up again.
+/// How often ways that change while they are armed are looked up again.
 const ATTEMPTS: usize = 8;
 
-type Names = Arc<Mutex<(bool, BTreeSet<OsString>)>>;
+/// Whether directories are watched only to learn that one below was exchanged. Where the kernel
+/// watches all that is below a directory whatever was asked, that would be every file there is.
+const ABOVE: bool = cfg!(not(target_os = "macos"));
 
+/// The watching of one source. Dropping it ends that, and waits for nobody.
 pub(in crate::file) struct Armed {
+    /// Gets a permit for every event; the hubs know the source by it.
     event: Arc<Notify>,
-    /// `None` until the kernel grants one.
-    watcher: Option<RecommendedWatcher>,
-    /// What is watched.
-    dirs: BTreeSet<PathBuf>,
-    /// The names whose events matter.
-    names: Names,
+    /// The hubs that know the source, by file system.
+    hubs: BTreeMap<u64, Arc<Hub>>,
     /// Whether it was said that the kernel refuses.
     refused: bool,
 }
 
 impl Armed {
-    pub(super) fn new(event: Arc<Notify>) -> Self {
+    pub(in crate::file) fn new(event: Arc<Notify>) -> Self {
         Self {
             event,
-            watcher: None,
-            dirs: BTreeSet::new(),
-            names: Names::default(),
+            hubs: BTreeMap::new(),
             refused: false,
         }
     }
 
-    /// Watches the way to `path` as it is now. Whether there will be events; if not, that is logged
-    /// the first time.
-    pub(super) fn arm(&mut self, ways: &BTreeSet<Way>) -> bool {
+    /// Watches these ways as they are now, and nothing else. Whether there will be events; if not,
+    /// that is logged the first time. It blocks.
+    pub(in crate::file) fn arm(&mut self, ways: &BTreeSet<Way>) -> bool {
         match self.try_arm(ways) {
             Ok(()) => {
-                if std::mem::take(&mut self.refused) {
-                    tracing::info!(ways = ?ways, "watching the file again");
+                if mem::take(&mut self.refused) {
+                    tracing::info!(path = %Paths(ways), "watching the file again");
                 }
                 true
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.refused, true) {
+                if !mem::replace(&mut self.refused, true) {
                     tracing::warn!(
-                        ways = ?ways,
+                        path = %Paths(ways),
                         error = %error,
                         "the file cannot be watched and is polled instead; \
                          see `fs.inotify.max_user_watches` and `fs.inotify.max_user_instances`"
@@ -68,18 +63,15 @@ impl Armed {
     }
 
     fn try_arm(&mut self, ways: &BTreeSet<Way>) -> notify::Result<()> {
+        let mut chain = Chain::of(ways);
         for _ in 0..ATTEMPTS {
-            let chain = Chain::of_all(ways);
-            self.names
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone_from(&(chain.any, chain.names.clone()));
-            match self.watch(&chain.dirs) {
-                // Looked up again, because a link may have been changed before it was watched.
-                Ok(()) if Chain::of_all(ways) == chain => return Ok(()),
-                Ok(()) => {}
-                Err(error) if matches!(error.kind, ErrorKind::PathNotFound) => {}
-                Err(error) => return Err(error),
+            let watched = self.watch(&chain);
+            // Looked up again, because something may have been changed before it was watched.
+            let now = Chain::of(ways);
+            match watched {
+                Ok(()) if now == chain => return Ok(()),
+                Err(error) if !is_gone(&error) => return Err(error),
+                _ => chain = now,
             }
         }
         Err(notify::Error::generic(
@@ -87,58 +79,86 @@ impl Armed {
         ))
     }
 
-    /// Watches these directories and no others.
-    ///
-    /// Each is watched afresh, even if it was watched already: a watch belongs to an inode, and
-    /// under the same path, even under the same inode number, there may be a new directory. What
-    /// happens between the two calls is not missed, because the file is read afterwards.
-    fn watch(&mut self, dirs: &BTreeSet<PathBuf>) -> notify::Result<()> {
-        let watcher = match &mut self.watcher {
-            Some(watcher) => watcher,
-            none => none.insert(notify::recommended_watcher(handler(
-                &self.event,
-                &self.names,
-            ))?),
-        };
-        for dir in std::mem::take(&mut self.dirs) {
-            // It fails if the kernel has ended the watch because the directory is gone.
-            _ = watcher.unwatch(&dir);
+    /// Watches these directories and no others. What can be watched is, even if something cannot.
+    fn watch(&mut self, chain: &Chain) -> notify::Result<()> {
+        let mut parts: BTreeMap<u64, BTreeMap<&Path, &Hop>> = BTreeMap::new();
+        for (dir, hop) in &chain.hops {
+            if hop.needed || ABOVE {
+                let id = hop.id.ok_or_else(notify::Error::path_not_found)?;
+                parts.entry(id.device).or_default().insert(dir, hop);
+            }
         }
-        for dir in dirs {
-            watcher.watch(dir, RecursiveMode::NonRecursive)?;
-            self.dirs.insert(dir.clone());
+        self.hubs.retain(|device, hub| {
+            let stays = parts.contains_key(device);
+            if !stays {
+                hub.leave(&self.event);
+            }
+            stays
+        });
+        let mut watched = Ok(());
+        for (device, hops) in parts {
+            let part = self.hub(device).and_then(|hub| hub.arm(&self.event, &hops));
+            watched = watched.and(part);
         }
-        Ok(())
+        watched
+    }
+
+    fn hub(&mut self, device: u64) -> notify::Result<Arc<Hub>> {
+        let hub = Hub::of(device)?;
+        let before = self.hubs.insert(device, Arc::clone(&hub));
+        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &hub)) {
+            before.leave(&self.event);
+        }
+        Ok(hub)
     }
 }
 
-fn handler(event: &Arc<Notify>, names: &Names) -> impl notify::EventHandler {
-    let (notify, names) = (Arc::clone(event), Arc::clone(names));
-    move |result: notify::Result<Event>| {
-        let matters = match result {
-            Ok(event) => matters(
-                &event,
-                &names.lock().unwrap_or_else(PoisonError::into_inner),
-            ),
-            // Nobody knows what was missed.
-            Err(_) => true,
-        };
-        if matters {
-            notify.notify_one();
+impl Drop for Armed {
+    fn drop(&mut self) {
+        for hub in self.hubs.values() {
+            hub.leave(&self.event);
         }
     }
 }
 
-fn matters(event: &Event, names: &(bool, BTreeSet<OsString>)) -> bool {
-    let written = AccessKind::Close(AccessMode::Write);
-    if matches!(event.kind, EventKind::Access(kind) if kind != written) {
-        return false;
+/// Whether a directory went between looking it up and watching it.
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
-    // Names and not paths: some systems report paths without the links in them. An event that names
-    // nothing (an overflow) may mean anything.
-    let named = |path: &PathBuf| {
-        path.file_name()
-            .is_none_or(|name| names.0 || names.1.contains(name))
-    };
-    event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(named)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whatever_appears_in_a_directory_that_is_listed_is_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let conf = temp.path().canonicalize().unwrap().join("conf.d");
+        let event = Arc::new(Notify::new());
+        let mut armed = Armed::new(Arc::clone(&event));
+        let ways = BTreeSet::from([Way::Directory(conf.clone())]);
+        let told = async || {
+            let told = timeout(Duration::from_secs(20), event.notified()).await;
+            told.expect("it is told");
+        };
+        for round in 0..3 {
+            assert!(armed.arm(&ways));
+            fs::create_dir(&conf).unwrap();
+            told().await;
+            assert!(armed.arm(&ways));
+            fs::write(conf.join(format!("{round}.toml")), "").unwrap();
+            told().await;
+            fs::remove_dir_all(&conf).unwrap();
+            told().await;
+        }
+    }
 }

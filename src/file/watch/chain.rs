@@ -1,60 +1,71 @@
-//! The way to a file: which directories have a say in where a path leads.
+//! The ways to files and directories: which directories have a say in where they lead.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};
 
+use super::ways::Way;
 use crate::file::survey::MAX_LINKS;
 
-/// What has to be watched.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::file) enum Way {
-    /// The file at this absolute path.
-    File(PathBuf),
-    /// The directory at this absolute path, any entry of which matters.
-    Directory(PathBuf),
-}
-
-/// Where a path leads, by way of which entries of which directories.
+/// Where some ways lead, by way of which entries of which directories.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Chain {
     /// The directories, each by its own path, without links.
-    pub(super) dirs: BTreeSet<PathBuf>,
-    /// The names that matter in them, and their own.
+    pub(super) hops: BTreeMap<PathBuf, Hop>,
+}
+
+/// What one directory has to do with the ways that lead through it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hop {
+    /// `None` if it has gone while the way was followed.
+    pub(super) id: Option<Id>,
+    /// Whether a way turns off here, because of a link, or ends. Other directories only tell that
+    /// one below them was exchanged.
+    pub(super) needed: bool,
+    pub(super) entries: Entries,
+}
+
+/// Which entries of a directory matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Entries {
+    pub(super) all: bool,
     pub(super) names: BTreeSet<OsString>,
-    pub(super) any: bool,
+}
+
+/// Which directory it is, whatever its path. The same for all, where that cannot be known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Id {
+    /// The file system.
+    pub(super) device: u64,
+    pub(super) inode: u64,
 }
 
 impl Chain {
-    /// The directory of every symbolic link on the way, wherever in the path it stands, and that of
-    /// the file. If the way ends early, because something does not exist, the last directory that
-    /// does, in which the next part of the way would appear.
-    pub(super) fn of_all(ways: &BTreeSet<Way>) -> Self {
-        let mut all = Self::default();
+    /// Every directory on these ways: those above, that of every symbolic link, wherever in a path
+    /// it stands, and that of the file. If a way ends early, because something does not exist, the
+    /// last directory is the one in which its next part would appear.
+    pub(super) fn of(ways: &BTreeSet<Way>) -> Self {
+        let mut chain = Self::default();
         for way in ways {
-            let chain = match way {
-                Way::File(path) => Self::of(path),
-                Way::Directory(path) => {
-                    all.any = true;
-                    Self::of(&path.join("x"))
-                }
-            };
-            all.dirs.extend(chain.dirs);
-            all.names.extend(chain.names);
+            chain.follow(way);
         }
-        all
+        chain
     }
 
-    pub(super) fn of(path: &Path) -> Self {
-        let mut chain = Self::default();
+    fn follow(&mut self, way: &Way) {
         let mut links = 0;
         let mut real = PathBuf::new();
-        let mut rest = path.to_owned();
+        let mut rest = way.path().to_owned();
         loop {
             let mut components = rest.components();
             let Some(component) = components.next() else {
-                return chain;
+                if let Way::Directory(_) = way {
+                    let hop = self.hop(&real);
+                    hop.needed = true;
+                    hop.entries.all = true;
+                }
+                return;
             };
             let remaining = components.as_path().to_owned();
             let name = match component {
@@ -74,34 +85,61 @@ impl Chain {
                     continue;
                 }
             };
+            let hop = self.hop(&real);
+            hop.entries.names.insert(name.to_owned());
             let entry = real.join(name);
+            let is_file = matches!(way, Way::File(_)) && remaining == Path::new("");
             match fs::symlink_metadata(&entry) {
                 Ok(metadata) if metadata.is_symlink() && links < MAX_LINKS => {
-                    chain.add(&real, name.to_owned());
+                    hop.needed = true;
                     links += 1;
                     let Ok(target) = fs::read_link(&entry) else {
-                        return chain;
+                        return;
                     };
                     // A target that begins at the root replaces `real` by its first component.
                     rest = target.join(remaining);
                 }
-                Ok(metadata) if metadata.is_dir() && remaining != Path::new("") => {
+                Ok(metadata) if metadata.is_dir() && !is_file => {
                     real = entry;
                     rest = remaining;
                 }
                 _ => {
-                    chain.add(&real, name.to_owned());
-                    return chain;
+                    hop.needed = true;
+                    return;
                 }
             }
         }
     }
 
-    fn add(&mut self, dir: &Path, name: OsString) {
-        self.names.insert(name);
-        // Under its own name a directory tells that it was moved or removed.
-        self.names.extend(dir.file_name().map(OsString::from));
-        self.dirs.insert(dir.to_owned());
+    fn hop(&mut self, dir: &Path) -> &mut Hop {
+        self.hops.entry(dir.to_owned()).or_insert_with(|| Hop {
+            id: fs::symlink_metadata(dir).ok().as_ref().map(Id::of),
+            needed: false,
+            entries: Entries::default(),
+        })
+    }
+}
+
+impl Entries {
+    pub(super) fn include(&self, name: &OsStr) -> bool {
+        self.all || self.names.contains(name)
+    }
+}
+
+impl Id {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Metadata) -> Self {
+        Self::default()
     }
 }
 
@@ -109,41 +147,107 @@ impl Chain {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use tempfile::TempDir;
+
     use super::*;
+
+    fn temp() -> (TempDir, PathBuf) {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().canonicalize().unwrap();
+        (temp, root)
+    }
+
+    fn file(path: PathBuf) -> Chain {
+        Chain::of(&BTreeSet::from([Way::File(path)]))
+    }
+
+    fn directory(path: PathBuf) -> Chain {
+        Chain::of(&BTreeSet::from([Way::Directory(path)]))
+    }
+
+    /// The directories that are needed, below this one, and what matters in them.
+    fn needed<'a>(chain: &'a Chain, root: &Path) -> Vec<(&'a str, Vec<&'a str>)> {
+        let hops = chain.hops.iter().filter(|(_, hop)| hop.needed);
+        hops.map(|(dir, hop)| {
+            let all = hop.entries.all.then_some("*");
+            let names = hop.entries.names.iter().map(|name| name.to_str().unwrap());
+            let dir = dir.strip_prefix(root).unwrap().to_str().unwrap();
+            (dir, all.into_iter().chain(names).collect())
+        })
+        .collect()
+    }
 
     #[test]
     fn every_link_counts_wherever_it_stands() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path().canonicalize().unwrap();
+        let (_temp, root) = temp();
         fs::create_dir_all(root.join("mount/..1")).unwrap();
         fs::write(root.join("mount/..1/app.toml"), "").unwrap();
         symlink("..1", root.join("mount/..data")).unwrap();
         symlink("..data/app.toml", root.join("mount/app.toml")).unwrap();
         symlink(root.join("mount/app.toml"), root.join("link.toml")).unwrap();
 
-        let chain = Chain::of(&root.join("mount/../link.toml"));
-        let dirs = ["", "mount", "mount/..1"].map(|dir| root.join(dir).components().collect());
-        assert_eq!(chain.dirs, BTreeSet::from(dirs));
-        for name in ["link.toml", "app.toml", "..data", "..1", "mount"] {
-            assert!(chain.names.contains(std::ffi::OsStr::new(name)), "{name}");
+        let chain = file(root.join("mount/../link.toml"));
+        let expected = [
+            ("", vec!["link.toml", "mount"]),
+            ("mount", vec!["..1", "..data", "app.toml"]),
+            ("mount/..1", vec!["app.toml"]),
+        ];
+        assert_eq!(needed(&chain, &root), expected);
+    }
+
+    #[test]
+    fn every_directory_above_tells_of_the_next_one() {
+        let (_temp, root) = temp();
+        fs::create_dir_all(root.join("srv/app/config")).unwrap();
+        let path = root.join("srv/app/config/app.toml");
+        let chain = file(path.clone());
+        let config = root.join("srv/app/config");
+        assert_eq!(needed(&chain, &config), [("", vec!["app.toml"])]);
+        for below in path.ancestors() {
+            if let Some((dir, name)) = below.parent().zip(below.file_name()) {
+                assert!(chain.hops[dir].entries.include(name), "{}", below.display());
+            }
         }
+        assert_eq!(chain.hops.len(), config.ancestors().count());
+    }
+
+    #[test]
+    fn a_directory_exchanged_for_another_is_another_way() {
+        let (_temp, root) = temp();
+        fs::create_dir_all(root.join("app")).unwrap();
+        fs::create_dir_all(root.join("new")).unwrap();
+        let before = file(root.join("app/app.toml"));
+        assert_eq!(before, file(root.join("app/app.toml")));
+        fs::rename(root.join("app"), root.join("old")).unwrap();
+        fs::rename(root.join("new"), root.join("app")).unwrap();
+        assert_ne!(before, file(root.join("app/app.toml")));
     }
 
     #[test]
     fn a_way_that_ends_early_is_watched_where_it_ends() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path().canonicalize().unwrap();
-        let chain = Chain::of(&root.join("missing/dir/app.toml"));
-        assert_eq!(chain.dirs, BTreeSet::from([root]));
-        assert!(chain.names.contains(std::ffi::OsStr::new("missing")));
+        let (_temp, root) = temp();
+        for chain in [file, directory].map(|way| way(root.join("missing/dir/fragments"))) {
+            assert_eq!(needed(&chain, &root), [("", vec!["missing"])]);
+        }
+    }
+
+    #[test]
+    fn in_a_directory_that_is_listed_every_entry_matters() {
+        let (_temp, root) = temp();
+        fs::create_dir_all(root.join("etc/conf.1")).unwrap();
+        symlink("conf.1", root.join("etc/conf.d")).unwrap();
+        let chain = directory(root.join("etc/conf.d"));
+        let expected = [("etc", vec!["conf.1", "conf.d"]), ("etc/conf.1", vec!["*"])];
+        assert_eq!(needed(&chain, &root), expected);
     }
 
     #[test]
     fn links_that_lead_in_circles_come_to_an_end() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path().canonicalize().unwrap();
+        let (_temp, root) = temp();
         symlink("b", root.join("a")).unwrap();
         symlink("a", root.join("b")).unwrap();
-        assert_eq!(Chain::of(&root.join("a")).dirs, BTreeSet::from([root]));
+        for chain in [file, directory].map(|way| way(root.join("a"))) {
+            assert_eq!(needed(&chain, &root), [("", vec!["a", "b"])]);
+        }
     }
 }

@@ -1,0 +1,59 @@
+//! A watcher of the crate `notify` that does not panic.
+//!
+//! `notify` panics on every call, and when it is dropped, if its thread does not run: so it is where
+//! no thread could be started, because the process has as many as it may have.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::thread;
+
+use notify::{EventHandler, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+/// `None` when it was found that its thread does not run.
+pub(super) struct Guarded(Option<RecommendedWatcher>);
+
+impl Guarded {
+    pub(super) fn new(handler: impl EventHandler) -> notify::Result<Self> {
+        // Tried first, because what is caught has still been through the app's panic hook.
+        let attempt = thread::Builder::new().spawn(|| {});
+        _ = attempt.map_err(notify::Error::io)?.join();
+        notify::recommended_watcher(handler).map(Some).map(Self)
+    }
+
+    pub(super) fn watch(&mut self, dir: &Path) -> notify::Result<()> {
+        self.ask(|watcher| watcher.watch(dir, RecursiveMode::NonRecursive))
+    }
+
+    pub(super) fn unwatch(&mut self, dir: &Path) -> notify::Result<()> {
+        self.ask(|watcher| watcher.unwatch(dir))
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn ask(
+        &mut self,
+        question: impl FnOnce(&mut RecommendedWatcher) -> notify::Result<()>,
+    ) -> notify::Result<()> {
+        if let Some(watcher) = &mut self.0 {
+            // Nothing is used after a panic, except to be dropped.
+            if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| question(watcher))) {
+                return answer;
+            }
+            self.end();
+        }
+        Err(notify::Error::generic("no thread could be started for it"))
+    }
+
+    fn end(&mut self) {
+        let watcher = self.0.take();
+        _ = catch_unwind(AssertUnwindSafe(|| drop(watcher)));
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
