@@ -14,16 +14,19 @@ impl<T: Send + Sync + 'static> File<T> {
     /// watched is the directory of every link on the way to the file, and after each event the way
     /// is looked up again. Events are hints. What counts is the contents: a change is reported when
     /// the contents differ from those reported last, so a file that stays bad is reported once.
-    /// A slow [poll](Self::poll) finds what no event told: a directory further up that was swapped
-    /// for another, a write on the other side of a network mount.
+    /// A slow [poll](Self::poll) finds what no event told: a write on the other side of a network
+    /// mount, a file system that was mounted over a directory.
     ///
     /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
     /// warning is logged once, and the file is read once a second instead.
     ///
     /// Watching starts before the first read, so an edit during start-up is not missed.
     ///
-    /// Each watched file costs a thread and, on Linux, an inotify instance with three file
-    /// descriptors. A user usually may have 128 instances; the files beyond that are polled.
+    /// All watched files of a file system share a thread and, on Linux, an inotify instance with three
+    /// file descriptors, of which a user usually may have 128; the file systems beyond that are
+    /// polled. Each directory on the way to a file, up to the root, costs one inotify watch, however
+    /// many files lead through it. A directory that may be searched but not read cannot be watched;
+    /// that matters only where the file or a link to it is right in it, and then the file is polled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
