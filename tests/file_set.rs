@@ -156,7 +156,7 @@ async fn every_difference_counts_and_nothing_else_does() {
         ("one is written", &|| fs::write(path("a"), "new").unwrap()),
         ("one is added", &|| fs::write(path("c"), "").unwrap()),
         ("one has another name", &|| {
-            fs::rename(path("c"), path("d")).unwrap()
+            fs::rename(path("c"), path("d")).unwrap();
         }),
         ("two are exchanged", &|| {
             fs::rename(path("a"), path(".x")).unwrap();

@@ -402,7 +402,10 @@ async fn a_bad_file_is_reported_once_and_so_are_the_old_contents_after_it() {
 #[tokio::test]
 async fn contents_whose_read_was_given_up_are_reported_again() {
     let (_dir, path) = directory();
-    let source = file::text(&path).watch().poll(Duration::from_millis(20));
+    let source = file::text(&path)
+        .watch()
+        .poll(Duration::from_millis(20))
+        .quiet(Duration::from_millis(500));
     let mut watched = Watched::of(source).await;
     fs::write(&path, "new").unwrap();
     watched.reported().await;
@@ -430,7 +433,8 @@ async fn the_read_after_a_report_does_not_wait_for_the_quiet_time_again() {
 #[tokio::test]
 async fn a_dropped_wait_loses_nothing() {
     let (_dir, path) = directory();
-    let mut watched = Watched::new(&path).await;
+    let source = file::text(&path).watch().poll(None);
+    let mut watched = Watched::of(source.quiet(Duration::from_millis(500))).await;
     for contents in ["one", "two", "three"] {
         fs::write(&path, contents).unwrap();
         for _ in 0..5 {

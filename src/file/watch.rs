@@ -76,7 +76,9 @@ impl Watcher {
             (Some(false), every) => Some(every.unwrap_or(SAFETY_POLL).min(POLL_WITHOUT_EVENTS)),
         };
         match every {
-            Some(every) => timeout(jittered(every), self.watching.event()).await.is_ok(),
+            Some(every) => timeout(jittered(every), self.watching.event())
+                .await
+                .is_ok(),
             None => {
                 self.watching.event().await;
                 true
