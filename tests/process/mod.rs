@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::env;
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -30,10 +32,37 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the test of this name in another process; `None` inside that process.
     pub(crate) fn of(test: &str) -> Option<Self> {
+        Self::start(Command::new(env::current_exe().unwrap()), test)
+    }
+
+    /// As [`of`](Self::of), and if this process is root's, the other one is this user's.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn as_user(user: u32, test: &str) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Self::of(test);
+        }
+        let mut command = Command::new("setpriv");
+        assert!(
+            Command::new("setpriv").arg("--version").output().is_ok(),
+            "as root this test needs `setpriv`; install the package `util-linux`"
+        );
+        command
+            .arg(format!("--reuid={user}"))
+            .arg(format!("--regid={user}"))
+            .arg("--clear-groups")
+            // Handed over as an open file: the way to it may be closed to that user.
+            .arg("/proc/self/fd/0")
+            .stdin(File::open(env::current_exe().unwrap()).unwrap())
+            .env("TMPDIR", "/tmp")
+            .current_dir("/");
+        Self::start(command, test)
+    }
+
+    fn start(mut command: Command, test: &str) -> Option<Self> {
         if env::var_os(VARIABLE).is_some() {
             return None;
         }
-        let mut child = Command::new(env::current_exe().unwrap())
+        let mut child = command
             .args([test, "--exact", "--nocapture", "--test-threads=1"])
             .env(VARIABLE, "1")
             .stdout(Stdio::piped())
@@ -88,6 +117,15 @@ impl Process {
     pub(crate) fn ends(mut self) -> (Option<i32>, String) {
         let status = self.wait();
         (status.code(), self.stderr())
+    }
+
+    /// Waits for its end, and that the test has passed in it.
+    #[track_caller]
+    pub(crate) fn passes(mut self) {
+        // With a name that no test has, nothing would fail either.
+        self.waits_for("running 1 test");
+        let (code, stderr) = self.ends();
+        assert_eq!(code, Some(0), "{stderr}");
     }
 
     fn wait(&mut self) -> ExitStatus {
