@@ -166,8 +166,8 @@ async fn contents_read_in_between_hide_no_change() {
 #[tokio::test]
 async fn contents_whose_read_was_given_up_are_reported_again() {
     let (_dir, path) = directory();
-    let source = file::text(&path).watch().poll(Duration::from_millis(20));
-    let mut watched = Watched::of(source).await;
+    let file = file::text(&path).watch().poll(Duration::from_millis(20));
+    let mut watched = Watched::of(file.quiet(Duration::from_millis(300))).await;
     fs::write(&path, "new").unwrap();
     watched.reported().await;
     // Written once more, so that the read has to wait.

@@ -22,7 +22,7 @@ use super::loaded::{Entry, Loaded, Sights};
 use super::names::{self, Name};
 use super::place::{Arming, Place};
 use super::rest::Identity;
-use super::survey::{self, Found, State};
+use super::survey::{self, Found, State, Unrest};
 
 /// Rounding of clocks and timers: how much longer than needed to wait.
 const SLACK: Duration = Duration::from_millis(1);
@@ -77,18 +77,7 @@ impl Unread {
 
 enum Attempt {
     Read(Loaded),
-    /// Something changed, or did so a moment ago: try again after that time.
-    Wait(Duration, Unread),
-}
-
-impl Attempt {
-    fn wait(time: Duration, path: &Path, shown: &Path) -> Self {
-        let unread = Unread {
-            restless: Some(path.to_owned()),
-            error: Error::new(shown, Kind::Restless),
-        };
-        Self::Wait(time, unread)
-    }
+    Wait(Unrest),
 }
 
 /// All that the names lead to, all of one moment.
@@ -104,8 +93,8 @@ pub(super) async fn stable(
     mut arming: Arming,
 ) -> Result<Loaded, Unread> {
     // Files are modified in real time, so patience is real time, even where tokio's clock is paused.
-    let start = Instant::now();
-    let mut last = false;
+    // It begins after the first look, which may have been held up.
+    let mut start = None;
     loop {
         let (shared, wanted) = (Arc::clone(place), Arc::clone(names));
         let attempt = move || attempt(&shared, &wanted, limits, arming);
@@ -113,12 +102,19 @@ pub(super) async fn stable(
             restless: None,
             error: Error::new(&names::first(names), kind),
         });
-        match attempt? {
+        let unrest = match attempt? {
             Attempt::Read(loaded) => return Ok(loaded),
-            Attempt::Wait(_, unread) if last => return Err(unread),
-            Attempt::Wait(wait, _) => tokio::time::sleep(wait.saturating_add(SLACK)).await,
+            Attempt::Wait(unrest) => unrest,
+        };
+        let start = start.get_or_insert_with(Instant::now);
+        // What is the same as before needs no patience: it comes to rest.
+        if unrest.is_new && start.elapsed() > limits.patience() {
+            return Err(Unread {
+                error: Error::new(&unrest.shown, Kind::Restless),
+                restless: Some(unrest.path),
+            });
         }
-        last = start.elapsed() > limits.patience();
+        tokio::time::sleep(unrest.wait.saturating_add(SLACK)).await;
         arming = Arming::AsNeeded;
     }
 }
@@ -135,22 +131,22 @@ fn attempt(place: &Place, names: &[Name], limits: Limits, arming: Arming) -> Att
     let before = place.survey(names, limits);
     // Watched first and read afterwards: what changes after the read has its event.
     place.arm(before.ways(), arming);
-    if let Some((wait, path, shown)) = before.unrest(&place.rest, limits) {
-        return Attempt::wait(wait, path, shown);
+    if let Some(unrest) = before.unrest(&place.rest, limits) {
+        return Attempt::Wait(unrest);
     }
     let mut entries = BTreeMap::new();
     for (path, found) in before.iter() {
         place.access.at(path);
         let Some(entry) = entry(path, found, limits) else {
-            return Attempt::wait(limits.quiet, path, &found.shown);
+            return Attempt::Wait(Unrest::of(path, found, limits));
         };
         entries.insert(path.clone(), entry);
     }
     let after = place.survey(names, limits);
-    if let Some((path, shown)) = after.difference(&before) {
+    if let Some(unrest) = after.difference(&before, limits) {
         // Noted, so that its rest is counted from here.
         _ = after.unrest(&place.rest, limits);
-        return Attempt::wait(limits.quiet, path, shown);
+        return Attempt::Wait(unrest);
     }
     place.rest.keep(|path| after.contains(path));
     Attempt::Read(Loaded(entries))

@@ -91,31 +91,60 @@ impl Survey {
         self.iter().map(way).collect()
     }
 
-    /// Something that was not there, or not the same, in the other one, by its path and by the one
-    /// the app named. (What has gone from a pattern makes a difference in the pattern.)
-    pub(super) fn difference(&self, before: &Self) -> Option<(&Path, &Path)> {
-        let is_new = |(path, found): &(&PathBuf, &Found)| {
+    /// Something that was not there, or not the same, in the other one. (What has gone from a pattern
+    /// makes a difference in the pattern.)
+    pub(super) fn difference(&self, before: &Self, limits: Limits) -> Option<Unrest> {
+        let differs = |(path, found): &(&PathBuf, &Found)| {
             before
                 .0
                 .get(*path)
                 .is_none_or(|then| then.state != found.state)
         };
-        let (path, found) = self.iter().find(is_new)?;
-        Some((path, &found.shown))
+        let (path, found) = self.iter().find(differs)?;
+        Some(Unrest::of(path, found, limits))
     }
 
-    /// Takes note of it. If something has not rested enough, when to look again, and what it is, by
-    /// its path and by the one the app named. After the quiet time at the latest: an empty file may
-    /// have contents by then.
-    pub(super) fn unrest(&self, rest: &Rest, limits: Limits) -> Option<(Duration, &Path, &Path)> {
-        let waits = self.0.iter().filter_map(|(path, found)| {
+    /// Takes note of it. What has not rested enough, if anything; something new rather than something
+    /// that was seen before.
+    pub(super) fn unrest(&self, rest: &Rest, limits: Limits) -> Option<Unrest> {
+        let unrest = |(path, found): (&PathBuf, &Found)| {
             let rested = rest.note(path, &found.state);
             let wait = found.needed.checked_sub(rested)?.min(limits.quiet);
-            let waits = !found.is_old && !wait.is_zero();
-            waits.then_some((wait, path.as_path(), found.shown.as_path()))
-        });
+            let rests = found.is_old || wait.is_zero();
+            (!rests).then(|| Unrest {
+                wait,
+                is_new: rested.is_zero(),
+                ..Unrest::of(path, found, limits)
+            })
+        };
         // It takes all of them, so all of them are noted.
-        waits.max_by_key(|(wait, ..)| *wait)
+        self.iter()
+            .filter_map(unrest)
+            .max_by_key(|unrest| (unrest.is_new, unrest.wait))
+    }
+}
+
+/// Something that has changed, or did so a moment ago.
+pub(super) struct Unrest {
+    pub(super) path: PathBuf,
+    /// The path as the app named it.
+    pub(super) shown: PathBuf,
+    /// When to look again: after the quiet time at the latest, because an empty file may have contents
+    /// by then.
+    pub(super) wait: Duration,
+    /// Whether it is not what it was at the last look.
+    pub(super) is_new: bool,
+}
+
+impl Unrest {
+    /// Something that has just been seen to change.
+    pub(super) fn of(path: &Path, found: &Found, limits: Limits) -> Self {
+        Self {
+            path: path.to_owned(),
+            shown: found.shown.clone(),
+            wait: limits.quiet,
+            is_new: true,
+        }
     }
 }
 
