@@ -1,5 +1,11 @@
 //! What all watched files of a process share: one watcher for each file system.
-#![cfg(all(feature = "file", target_os = "linux"))]
+// With all formats, so that it runs once and not once for each feature.
+#![cfg(all(
+    feature = "json",
+    feature = "toml",
+    feature = "yaml",
+    target_os = "linux"
+))]
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};

@@ -1,6 +1,7 @@
 //! A watched file that goes and comes back: refused once while it cannot be read, and one reload
 //! when it can be again.
-#![cfg(all(feature = "file", unix))]
+// With all formats, so that it runs once and not once for each feature.
+#![cfg(all(feature = "json", feature = "toml", feature = "yaml", unix))]
 
 use std::fs;
 use std::path::Path;

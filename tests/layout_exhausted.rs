@@ -1,5 +1,11 @@
 //! The kernel refuses to watch: it is said once, and polling finds every save.
-#![cfg(all(feature = "file", target_os = "linux"))]
+// With all formats, so that it runs once and not once for each feature.
+#![cfg(all(
+    feature = "json",
+    feature = "toml",
+    feature = "yaml",
+    target_os = "linux"
+))]
 
 use std::fs;
 use std::os::fd::OwnedFd;

@@ -1,7 +1,8 @@
 //! The kernel is not asked for events, and the safety poll finds every save.
 //!
 //! It is alone in its file, so that nobody else has inotify instances in its process.
-#![cfg(all(feature = "file", unix))]
+// With all formats, so that it runs once and not once for each feature.
+#![cfg(all(feature = "json", feature = "toml", feature = "yaml", unix))]
 
 use std::fs;
 use std::os::unix::fs::symlink;

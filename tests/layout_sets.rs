@@ -1,6 +1,7 @@
 //! Files that belong together: whoever swaps their directory, at whatever moment, none is ever live
 //! beside one of another version.
-#![cfg(all(feature = "file", unix))]
+// With all formats, so that it runs once and not once for each feature.
+#![cfg(all(feature = "json", feature = "toml", feature = "yaml", unix))]
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! What is no change is no reload, what stays bad is refused once, and what is edited while somebody
 //! looks is not forgotten.
-#![cfg(all(feature = "file", unix))]
+// With all formats, so that it runs once and not once for each feature.
+#![cfg(all(feature = "json", feature = "toml", feature = "yaml", unix))]
 
 use std::fs;
 use std::path::Path;

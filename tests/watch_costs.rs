@@ -3,7 +3,13 @@
 //! Open files, threads and wake-ups belong to a process, so most tests here have one of their own,
 //! and they take turns. They compare with what was before, and know nothing of how many watches a
 //! file takes.
-#![cfg(all(feature = "file", target_os = "linux"))]
+// With all formats, so that it runs once and not once for each feature.
+#![cfg(all(
+    feature = "json",
+    feature = "toml",
+    feature = "yaml",
+    target_os = "linux"
+))]
 
 use std::collections::BTreeMap;
 use std::fs;
