@@ -394,7 +394,7 @@ impl<T: Send + Sync + 'static> Source for File<T> {
 impl<T> fmt::Debug for File<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File")
-            .field("path", &names::first(&self.plan.roots))
+            .field("paths", &self.plan.roots)
             .field("watched", &self.plan.watched)
             .field("events", &self.plan.events)
             .field("max_size", &self.plan.limits.max_size)

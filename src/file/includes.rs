@@ -58,17 +58,14 @@ impl Includes {
 
     /// The one file that the app named.
     pub(super) fn root(&self) -> Result<Contents, Error> {
-        let mut roots = self.roots()?.0;
-        roots
-            .pop()
-            .ok_or_else(|| Error::new(&names::first(&self.roots), Kind::Unread))
+        let root = self.roots()?.0.pop();
+        Ok(root.expect("a file that is named, not by a pattern, is read or refused"))
     }
 
     fn files(&self, names: &[Name]) -> Result<Files, Error> {
-        let shown = || names::first(names);
         self.loaded
             .files(names)
-            .unwrap_or_else(|| Err(Error::new(&shown(), Kind::Unread)))
+            .unwrap_or_else(|| Err(Error::new(&names::first(names), Kind::Unread)))
     }
 
     /// Whether none of the files that the app named exists.
@@ -83,10 +80,8 @@ impl Includes {
 
 impl fmt::Debug for Includes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths =
-            |names: &[Name]| -> Vec<_> { names.iter().map(|name| name.shown.clone()).collect() };
         f.debug_struct("Includes")
-            .field("asked", &paths(&self.asked.borrow()))
+            .field("asked", &self.asked.borrow())
             .finish_non_exhaustive()
     }
 }

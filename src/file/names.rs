@@ -1,6 +1,7 @@
 //! What a source reads: files, and patterns that stand for the files of a directory.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const AS_IN_A_SHELL: MatchOptions = MatchOptions {
 };
 
 /// A file, or a pattern for the files of one directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Name {
     /// As the app named it; what errors show.
     pub(super) shown: PathBuf,
@@ -103,6 +104,12 @@ impl Name {
         }
         entries.sort_unstable();
         Ok(entries)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.shown, f)
     }
 }
 
