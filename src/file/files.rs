@@ -43,6 +43,15 @@ impl Deref for Files {
     }
 }
 
+impl IntoIterator for Files {
+    type Item = Contents;
+    type IntoIter = std::vec::IntoIter<Contents>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl<'a> IntoIterator for &'a Files {
     type Item = &'a Contents;
     type IntoIter = std::slice::Iter<'a, Contents>;

@@ -145,7 +145,7 @@ impl<T: Send + Sync + 'static> File<T> {
     /// std::fs::write(&path, "include = ['conf.d/*.toml']")?;
     /// # std::fs::write(dir.path().join("conf.d/a.toml"), "hosts = ['alpha']")?;
     /// let config = file::toml::<Config>(&path).include(|mut config, includes| {
-    ///     for file in &includes.set(&config.include)? {
+    ///     for file in includes.set(&config.include)? {
     ///         config.hosts.extend(file.toml::<Fragment>()?.hosts);
     ///     }
     ///     Ok(config)
