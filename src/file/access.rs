@@ -20,8 +20,8 @@ use crate::stragglers::{self, Scope};
 /// How long a call that nobody waits for any more may hold up the next one before that is refused.
 const BRIEF: Duration = Duration::from_secs(1);
 
-/// How long such a call may take to end, after a signal or after it was given up, if that is later. Half of what the rest has by default: by
-/// then it has been waited for in vain.
+/// How long such a call may take to end, after a signal or after it was given up, if that is later.
+/// Half of what the rest has by default: by then it has been waited for in vain.
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Access {
@@ -102,7 +102,10 @@ impl Access {
             let permit = Arc::clone(&self.permit).acquire_owned();
             match timeout(BRIEF, permit).await {
                 Ok(permit) => return Ok(permit.expect("the semaphore is never closed")),
-                Err(_) if self.is_given_up() => return Err(Kind::Stuck),
+                Err(_) if self.is_given_up() => {
+                    let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+                    return Err(Kind::Stuck { at: at.clone() });
+                }
                 // A slow one, for which somebody still waits.
                 Err(_) => {}
             }
@@ -184,7 +187,9 @@ mod tests {
         assert_eq!(named("/mount/hangs"), 1);
         for _ in 0..2 {
             let next = access.run(|| panic!("it has to wait")).await;
-            assert!(matches!(next, Err::<(), _>(Kind::Stuck)));
+            assert!(
+                matches!(next, Err::<(), _>(Kind::Stuck { at }) if at == Path::new("/mount/hangs"))
+            );
         }
         drop(end);
         while named("/mount/hangs") != 0 {

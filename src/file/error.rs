@@ -85,7 +85,7 @@ pub(super) enum Kind {
     TooLarge { max_size: u64 },
     TooMany { max: usize },
     Restless,
-    Stuck,
+    Stuck { at: PathBuf },
     Unread,
     Endless,
     Io(io::Error),
@@ -175,9 +175,10 @@ impl fmt::Display for Error {
                 ": still being written; reload when it is complete, and better write a new file \
                  and rename it over this one",
             ),
-            Kind::Stuck => f.write_str(
-                ": an earlier read of this file has not come back; see whether its file system \
-                 responds",
+            Kind::Stuck { at } => write!(
+                f,
+                ": an earlier read has not come back from {}; see whether its file system responds",
+                at.display()
             ),
             Kind::TooMany { max } => write!(f, ": more than {max} files match; narrow the pattern"),
             Kind::Unread => f.write_str(
