@@ -2,12 +2,12 @@
 #![cfg(all(feature = "file", unix))]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rekindle::file::{self, File, Includes};
+use rekindle::file::{self, Contents, File, Includes};
 use rekindle::{BoxError, Notifier, Reading, Source, Stamp, Watch};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -256,6 +256,83 @@ async fn includes_without_end_are_refused() {
     assert!(
         error.contains("main: its includes do not come to an end"),
         "{error}"
+    );
+}
+
+/// As [`expand`], with names that are relative to the file in which they stand.
+fn expand_beside(file: &Contents, includes: &Includes) -> Result<String, BoxError> {
+    let mut words = Vec::new();
+    for word in file.text()?.split_whitespace() {
+        let Some(name) = word.strip_prefix('<') else {
+            words.push(word.to_owned());
+            continue;
+        };
+        for file in includes.beside(file, [name])? {
+            words.push(expand_beside(&file, includes)?);
+        }
+    }
+    Ok(words.join(" "))
+}
+
+fn expanded_beside(path: &Path) -> File<String> {
+    file::set([path])
+        .include(|files, includes| expand_beside(&files[0], includes))
+        .quiet(Duration::from_millis(5))
+}
+
+/// The same path, relative to the working directory.
+fn relative(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap();
+    let up: PathBuf = here.ancestors().skip(1).map(|_| "..").collect();
+    up.join(path.strip_prefix("/").unwrap())
+}
+
+#[tokio::test]
+async fn an_included_file_may_include_what_is_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "app/main", "main <conf.d/* <common");
+    write(&dir, "app/common", "common");
+    write(&dir, "app/conf.d/1", "one <parts/a <../common");
+    write(&dir, "app/conf.d/2", "two <parts/*");
+    write(&dir, "app/conf.d/parts/a", "a <b");
+    write(&dir, "app/conf.d/parts/b", "b");
+    let path = dir.path().join("app/main");
+    for path in [relative(&path), path] {
+        let (words, _) = read(&expanded_beside(&path)).await;
+        assert_eq!(words, "main one a b common two a b b common");
+    }
+}
+
+#[tokio::test]
+async fn files_that_include_each_other_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "conf.d/self", "<self");
+    write(&dir, "conf.d/all", "<*");
+    write(&dir, "conf.d/a", "<b");
+    write(&dir, "conf.d/b", "<c");
+    write(&dir, "conf.d/c", "<a");
+    write(&dir, "conf.d/up", "<../conf.d/down");
+    write(&dir, "conf.d/down", "<../conf.d/up");
+    write(&dir, "main", "<child");
+    write(&dir, "child", "<main");
+    for (first, error) in [
+        ("conf.d/self", "conf.d/self: includes itself"),
+        ("conf.d/a", "conf.d/c: includes "),
+        ("conf.d/up", "conf.d/down: includes "),
+        ("main", "child: includes "),
+        ("conf.d/all", "conf.d/all: includes itself"),
+    ] {
+        let refusal = refusal(&expanded_beside(&dir.path().join(first))).await;
+        assert!(refusal.contains(error), "{refusal}");
+    }
+    let by_root = file::text(dir.path().join("main")).include(|_, includes| {
+        let children = includes.set(["child"])?;
+        expand_beside(&children[0], includes)
+    });
+    let refusal = refusal(&by_root).await;
+    assert!(
+        refusal.ends_with("main, which includes it in turn"),
+        "{refusal}"
     );
 }
 

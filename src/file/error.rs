@@ -87,6 +87,7 @@ pub(super) enum Kind {
     Restless,
     Stuck { at: PathBuf },
     Unread,
+    Circular { included: PathBuf },
     Endless,
     Io(io::Error),
     Contents(Problem),
@@ -184,9 +185,19 @@ impl fmt::Display for Error {
             Kind::Unread => f.write_str(
                 ": not read yet; return this error, and the closure is called again when it is",
             ),
+            Kind::Circular { included } if included == self.path() => {
+                f.write_str(": includes itself")
+            }
+            Kind::Circular { included } => {
+                write!(
+                    f,
+                    ": includes {}, which includes it in turn",
+                    included.display()
+                )
+            }
             Kind::Endless => f.write_str(
-                ": its includes do not come to an end; ask for all files of a level together, and \
-                 see whether a file includes itself",
+                ": its includes do not come to an end; see whether one leads back to another, and \
+                 ask for all files of a level together",
             ),
             Kind::Io(_) => f.write_str(": cannot be read"),
             Kind::Contents(problem) => {

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::error::{Error, Kind};
 use super::format::{self, Parse};
+use super::names::Name;
+use super::rest::FileId;
 use crate::Stamp;
 
 /// Several files, read at one moment: what [`set`](super::set) gives.
@@ -69,20 +71,34 @@ impl<'a> IntoIterator for &'a Files {
 pub struct Contents(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
+    name: Name,
+    id: FileId,
     bytes: Vec<u8>,
     stamp: Stamp,
 }
 
 impl Contents {
-    pub(super) fn new(path: PathBuf, bytes: Vec<u8>) -> Self {
+    pub(super) fn new(name: Name, id: FileId, bytes: Vec<u8>) -> Self {
         let stamp = Stamp::of(&bytes);
-        Self(Arc::new(Inner { path, bytes, stamp }))
+        Self(Arc::new(Inner {
+            name,
+            id,
+            bytes,
+            stamp,
+        }))
+    }
+
+    pub(super) fn id(&self) -> &FileId {
+        &self.0.id
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.0.name
     }
 
     /// The path, as the app named it. If a pattern stands for the file, its directory is as named.
     pub fn path(&self) -> &Path {
-        &self.0.path
+        self.name().shown.as_path()
     }
 
     /// The bytes, as they are in the file.

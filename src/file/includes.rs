@@ -1,6 +1,7 @@
 //! Further files that a file asks for: [`Includes`].
 
 use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,20 +10,68 @@ use super::error::{Error, Kind};
 use super::files::{Contents, Files};
 use super::loaded::Loaded;
 use super::names::{self, Name};
+use super::rest::FileId;
 
 /// The files that a configuration file includes: what the closure of
 /// [`File::include`](super::File::include) reads them with.
+///
+/// Any function can be handed a reference to it, so that included files may include others:
+///
+/// ```
+/// # #[cfg(feature = "toml")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::file::{self, Contents, Includes};
+/// use rekindle::{BoxError, Manager};
+///
+/// #[derive(Default, serde::Deserialize)]
+/// #[serde(default)]
+/// struct Fragment {
+///     include: Vec<String>,
+///     hosts: Vec<String>,
+/// }
+///
+/// /// The hosts of these files and of all that they include.
+/// fn hosts(files: &[Contents], includes: &Includes) -> Result<Vec<String>, BoxError> {
+///     let mut all = Vec::new();
+///     for file in files {
+///         let fragment: Fragment = file.toml()?;
+///         all.extend(fragment.hosts);
+///         let included = includes.beside(file, fragment.include)?;
+///         all.extend(hosts(&included, includes)?);
+///     }
+///     Ok(all)
+/// }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # std::fs::create_dir(dir.path().join("conf.d"))?;
+/// # let path = |name: &str| dir.path().join(name);
+/// std::fs::write(path("app.toml"), "include = ['conf.d/*.toml']")?;
+/// std::fs::write(path("conf.d/a.toml"), "include = ['b.inc']")?;
+/// std::fs::write(path("conf.d/b.inc"), "hosts = ['beta']")?;
+/// let source = file::set([path("app.toml")]).include(|files, includes| hosts(&files, includes));
+/// let mut reload = Manager::new();
+/// let hosts = reload.source("hosts", source.watch()).await?;
+/// assert_eq!(*hosts.load(), ["beta"]);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "toml"))]
+/// # fn main() {}
+/// ```
 pub struct Includes {
     roots: Arc<[Name]>,
     loaded: Loaded,
     /// The roots, and what was asked for beyond them, in the order of asking.
     asked: RefCell<Vec<Name>>,
+    /// Which file includes which others, as far as it was said.
+    included: RefCell<HashMap<FileId, HashSet<FileId>>>,
 }
 
 impl Includes {
     pub(super) fn new(roots: Arc<[Name]>, loaded: Loaded) -> Self {
         Self {
             asked: RefCell::new(roots.to_vec()),
+            included: RefCell::default(),
             roots,
             loaded,
         }
@@ -31,7 +80,9 @@ impl Includes {
     /// These files, read at the same moment as the file that includes them, and watched with it.
     ///
     /// The last part of a path may be a pattern, as for [`set`](super::set). A relative path is
-    /// taken relative to the directory of the file that includes it (of the first one, for a set).
+    /// taken relative to the directory of the file that the app named: the one given to
+    /// [`toml`](fn@super::toml) and the like, the first one for a set. For what an included file
+    /// includes there is [`beside`](Self::beside).
     ///
     /// # Errors
     ///
@@ -39,9 +90,45 @@ impl Includes {
     /// not been read yet: then the closure is called again when they have, whatever it returns.
     /// That happens once for each level of includes, so ask for all files of a level together.
     pub fn set<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Files, Error> {
-        let names = paths.into_iter();
-        let name = |path: P| Name::beside(self.roots.first(), path.as_ref());
-        let names: Vec<_> = names.map(name).collect();
+        let root = self.roots.first();
+        let name = |path: P| match root {
+            Some(root) => root.beside(path.as_ref()),
+            None => Name::pattern(path.as_ref()),
+        };
+        let files = self.ask(paths.into_iter().map(name))?;
+        if let Some(root) = root.and_then(|root| self.loaded.file(root)) {
+            self.note(root, &files);
+        }
+        Ok(files)
+    }
+
+    /// As [`set`](Self::set), for files that `file` includes: a relative path is taken relative to its
+    /// directory.
+    ///
+    /// # Errors
+    ///
+    /// As with [`set`](Self::set); and if one of them is the file itself or includes it in turn,
+    /// directly or by way of others. A closure that calls itself for each included file would never
+    /// come to an end otherwise.
+    pub fn beside<P: AsRef<Path>>(
+        &self,
+        file: &Contents,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Files, Error> {
+        let name = |path: P| file.name().beside(path.as_ref());
+        let files = self.ask(paths.into_iter().map(name))?;
+        self.note(file, &files);
+        match files.iter().find(|included| self.leads(included, file)) {
+            Some(included) => {
+                let included = included.path().to_owned();
+                Err(Error::new(file.path(), Kind::Circular { included }))
+            }
+            None => Ok(files),
+        }
+    }
+
+    fn ask(&self, names: impl Iterator<Item = Name>) -> Result<Files, Error> {
+        let names: Vec<_> = names.collect();
         let mut asked = self.asked.borrow_mut();
         for name in &names {
             if !asked.iter().any(|known| known.path == name.path) {
@@ -49,6 +136,28 @@ impl Includes {
             }
         }
         self.files(&names)
+    }
+
+    fn note(&self, including: &Contents, files: &Files) {
+        let mut included = self.included.borrow_mut();
+        let known = included.entry(including.id().clone()).or_default();
+        known.extend(files.iter().map(|file| file.id().clone()));
+    }
+
+    /// Whether one file is the other, or includes it by whatever way.
+    fn leads(&self, from: &Contents, to: &Contents) -> bool {
+        let included = self.included.borrow();
+        let mut known = HashSet::new();
+        let mut next = vec![from.id()];
+        while let Some(file) = next.pop() {
+            if file == to.id() {
+                return true;
+            }
+            if known.insert(file) {
+                next.extend(included.get(file).into_iter().flatten());
+            }
+        }
+        false
     }
 
     /// The files that the app named.

@@ -68,6 +68,14 @@ impl Loaded {
         Some(Ok(Files(files)))
     }
 
+    /// The file of this name, if it is one and was read.
+    pub(super) fn file(&self, name: &Name) -> Option<&Contents> {
+        match self.0.get(&name.path) {
+            Some(Entry::File(contents)) => Some(contents),
+            _ => None,
+        }
+    }
+
     /// Whether nothing at all is there.
     pub(super) fn is_absent(&self, names: &[Name]) -> bool {
         names.iter().all(|name| match self.0.get(&name.path) {

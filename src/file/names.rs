@@ -58,15 +58,22 @@ impl Name {
         }
     }
 
-    /// As [`pattern`](Self::pattern), and relative to the directory of `base`.
-    pub(super) fn beside(base: Option<&Self>, given: &Path) -> Self {
-        let Some(base) = base else {
-            return Self::pattern(given);
-        };
+    /// One of the files that a pattern stands for, at this absolute path.
+    pub(super) fn entry(shown: PathBuf, path: &Path) -> Self {
+        Self {
+            shown,
+            path: path.to_owned(),
+            pattern: None,
+            optional: false,
+        }
+    }
+
+    /// As [`pattern`](Self::pattern), and relative to the directory of this file.
+    pub(super) fn beside(&self, given: &Path) -> Self {
         let beside = |path: &Path| path.parent().unwrap_or(path).join(given);
         Self {
-            path: beside(&base.path),
-            ..Self::pattern(&beside(&base.shown))
+            path: beside(&self.path),
+            ..Self::pattern(&beside(&self.shown))
         }
     }
 

@@ -158,7 +158,10 @@ fn entry(path: &Path, found: &Found, limits: Limits) -> Option<Entry> {
         State::Refused(error) => Some(Entry::Refused(error.clone())),
         State::Entries(entries) => Some(Entry::Entries(entries.clone())),
         State::File(identity) => match contents(path, identity, limits) {
-            Ok(bytes) => Some(Entry::File(Contents::new(found.shown.clone(), bytes?))),
+            Ok(bytes) => {
+                let name = Name::entry(found.shown.clone(), path);
+                Some(Entry::File(Contents::new(name, identity.id(path), bytes?)))
+            }
             Err(kind) => Some(Entry::Refused(Error::new(&found.shown, kind))),
         },
     }

@@ -28,6 +28,10 @@ pub(super) struct Identity {
     modified: Option<SystemTime>,
 }
 
+/// Which file it is: whatever its path, where that can be known.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
+
 impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         #[cfg(unix)]
@@ -41,6 +45,18 @@ impl Identity {
             size: metadata.len(),
             modified: metadata.modified().ok(),
         }
+    }
+
+    /// Which file it is that was found at a path.
+    #[cfg(unix)]
+    pub(super) fn id(&self, _: &Path) -> FileId {
+        FileId(self.inode)
+    }
+
+    /// Which file it is that was found at a path.
+    #[cfg(not(unix))]
+    pub(super) fn id(&self, path: &Path) -> FileId {
+        FileId(path.to_owned())
     }
 
     /// Whether its times say that it has rested for `needed`, so clearly that they can be believed.
