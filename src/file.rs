@@ -5,6 +5,7 @@
 //! | [`json`], [`toml`](fn@toml), [`yaml`] | a value of any type that serde can deserialize | of the same name |
 //! | [`text`] | a `String` | `file` |
 //! | [`bytes`] | a `Vec<u8>` | `file` |
+//! | [`set`] | several files, or all that match a pattern, as [`Files`] | `file` |
 //!
 //! Each gives a [`File`], which is a [`Source`]. With [`File::watch`] it reports changes too:
 //!
@@ -25,27 +26,53 @@
 //! # }
 //! ```
 //!
+//! # What is read
+//!
+//! The file, or the files of a [`set`], and what they [include](File::include), however deep. All
+//! of that is one value and one component: it is read together, watched together, and refused
+//! together. Only regular files are read, each up to [`File::max_size`]. A file that does not exist
+//! is an error, unless it is [optional](File::optional) or a pattern would stand for it.
+//!
 //! # What counts as read
 //!
-//! Only a regular file, only up to [`File::max_size`], and only as a whole: the file has to have
-//! rested for [`File::quiet`] and has to be the same file, of the same size and times, before and
-//! after the read. Otherwise it is read again. A file that does not come to rest is
-//! refused; so nothing that is half written is ever loaded, unless its writer pauses for longer
-//! than that. An empty file is what is left between truncating and writing, so it has to rest ten
-//! times as long.
-//!
-//! # What blocks
-//!
-//! The file is read on a thread of the runtime's blocking pool, one for each file. A read that does
-//! not come back, because a network mount hangs, runs into the deadline of its component; until it
-//! has come back the file is not read again, and reloads are refused with an error that says so. If
-//! it keeps the process from ending after a signal, it is named. The contents are parsed by
-//! whoever reads, on the runtime.
+//! Only what has come to rest, and only as a whole. Each file has to have been left alone for
+//! [`File::quiet`], and all of them have to be the same files, of the same sizes and times, at the
+//! same paths, before the first one is read and after the last. Otherwise all are read again. What
+//! does not come to rest is refused; so nothing that is half written is ever loaded, unless its
+//! writer pauses for longer than that. Nothing at all is what is left between two steps of a
+//! writer, so an empty file, an optional one that is absent, and a pattern that no file matches
+//! have to rest ten times as long.
 //!
 //! # What counts as changed
 //!
-//! The contents, nothing else. `touch`, a change of the permissions, or saving the same bytes again
-//! changes nothing.
+//! The contents, which files there are, and why one cannot be read; nothing else. `touch`, a change
+//! of the permissions that leaves the file readable, or saving the same bytes again changes
+//! nothing. The digest of what is live is kept with the value, so a reload that finds the same
+//! files builds nothing.
+//!
+//! # What is watched
+//!
+//! With [`File::watch`], each directory on the way to each file: that of the file, that of every
+//! symbolic link, and those above them, which tell that one below was exchanged; for a pattern, all
+//! entries of its directory. What is included is watched from its first read on, for as long as it
+//! is included. Before each read the ways are looked up and watched, and only then the files are
+//! read: what changes afterwards has an event.
+//!
+//! Events are hints, and the contents are the truth: after an event and [`File::quiet`] the files
+//! are read, and reported if they differ from what was reported last. [`File::poll`] reads them
+//! without an event, for file systems that have none, and for what has none anywhere: a file system
+//! that is mounted over a directory.
+//!
+//! # What blocks, and what it costs
+//!
+//! The files of a source are read on a thread of the runtime's blocking pool, with one call at a
+//! time, the watcher's included. A call that does not come back, because a network mount hangs,
+//! runs into the deadline of its component; until it has come back the source is not read again,
+//! and reloads are refused with an error that says where it hangs. If it keeps the process from
+//! ending after a signal, it is named. The contents are parsed by whoever reads, on the runtime.
+//!
+//! Watching costs a task for each source, and one thread and one inotify instance for each file
+//! system, however many sources have files there. While nothing happens, nothing runs but the poll.
 //!
 //! # What an error says
 //!
@@ -217,16 +244,58 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
 ///
 /// The last part of each path may be a pattern: `*` stands for any characters, `?` for one, `[a-z]`
 /// for one of these. As in a shell, a pattern does not match names that begin with a dot, unless it
-/// does so itself, and `[[]` stands for a bracket. The files that match count in the order of their
-/// names; directories are left out; that no file matches is no error. A file named without a pattern
-/// has to exist.
+/// does so itself, and `[[]` stands for a bracket; `**` is no more than `*`. The files that match
+/// count in the order of their names; directories are left out; that no file matches is no error. A
+/// file named without a pattern has to exist; one that may be absent beside others has a pattern
+/// that matches nothing else: `local.tom[l]`. A file that is named twice is there once.
+///
+/// # Consistency
 ///
 /// The files are of one moment: a directory that is swapped while they are read, by rename or by a
 /// symbolic link, never gives some from before and some from after. Files that are *written* one
 /// after the other are of one moment only if the pause between two writes is shorter than
 /// [`File::quiet`]; whoever can, renames a directory, and whoever uses them checks that they fit.
 ///
-/// Components are [derived](crate::Manager::derive) from them like from any value:
+/// # Errors
+///
+/// A reload is refused if one of the files cannot be read, or a pattern matches more than 10,000.
+///
+/// # Examples
+///
+/// Components are [derived](crate::Manager::derive) from the files like from any value. Two that
+/// belong together are taken apart by a pattern of Rust's:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, file};
+/// # struct Acceptor;
+/// # impl Acceptor {
+/// #     fn new(_certificate: &[u8], key: &[u8]) -> Result<Self, rekindle::BoxError> {
+/// #         assert_eq!(key, b"key");
+/// #         Ok(Self)
+/// #     }
+/// # }
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = |name: &str| dir.path().join(name);
+/// # std::fs::write(path("tls.crt"), "certificate")?;
+/// # std::fs::write(path("tls.key"), "key")?;
+/// let mut reload = Manager::new();
+/// let pair = file::set([path("tls.crt"), path("tls.key")]).watch();
+/// let pair = reload.source("tls files", pair).await?;
+/// let acceptor = reload.derive("acceptor", &pair, async |pair| {
+///     let [certificate, key] = &pair[..] else { unreachable!("two files are named") };
+///     // Refuses a certificate and a key that do not fit, and with it the reload.
+///     Acceptor::new(certificate.bytes(), key.bytes())
+/// });
+/// let acceptor = acceptor.await?;
+/// # drop(acceptor);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A directory of fragments:
 ///
 /// ```
 /// # #[cfg(feature = "toml")]
@@ -266,11 +335,23 @@ pub fn set<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> File<Files> {
     File::new(roots, |includes| Ok(includes.roots()?))
 }
 
-/// A file as a [`Source`]: made by [`json`], [`toml`](fn@toml), [`yaml`], [`text`] and
-/// [`bytes`].
+/// A file as a [`Source`], or several: made by [`json`], [`toml`](fn@toml), [`yaml`], [`text`],
+/// [`bytes`] and [`set`].
 ///
 /// A relative path is taken relative to the working directory of the moment in which the `File` is
 /// made.
+///
+/// # Errors
+///
+/// [`read`](Source::read) fails with an [`Error`], or with what the closure of
+/// [`include`](Self::include) returns: at the start that ends the start-up, later it refuses the
+/// reload, and what is live stays. A watched file that stays bad is reported once.
+///
+/// # Cancel safety
+///
+/// A read that is dropped leaves nothing behind but the call into the file system that is under
+/// way: the next read waits until that is over, or is refused after a second. A change that was
+/// reported and not loaded for that reason is reported again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

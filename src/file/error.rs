@@ -101,7 +101,8 @@ impl Error {
         }))
     }
 
-    /// The file, as the app named it. Where several files are concerned, the first.
+    /// The file, as the app or the file that includes it named it. Where several files are
+    /// concerned, the first.
     pub fn path(&self) -> &Path {
         &self.0.path
     }

@@ -65,8 +65,28 @@ impl<'a> IntoIterator for &'a Files {
 
 /// A file that was read: one of [`Files`].
 ///
-/// Its `Debug` shows the path and the size, never the contents, which may be a key. Cloning it copies
-/// no contents.
+/// Its `Debug` shows the path and the size, never the contents, which may be a key. Cloning it
+/// copies no contents. Two are equal if path and bytes are.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// use rekindle::{Manager, Stamp, file};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = |name: &str| dir.path().join(name);
+/// std::fs::write(path("motd.txt"), "hello")?;
+/// let mut reload = Manager::new();
+/// let files = reload.source("texts", file::set([path("*.txt")])).await?;
+/// for file in &*files.load() {
+///     assert_eq!(file.path(), path("motd.txt"));
+///     assert_eq!(file.text()?, "hello");
+///     assert_eq!(file.stamp(), Stamp::of(file.bytes()));
+///     assert!(!format!("{file:?}").contains("hello"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Contents(Arc<Inner>);
 
@@ -106,7 +126,7 @@ impl Contents {
         &self.0.bytes
     }
 
-    /// The digest of the bytes.
+    /// The digest of the bytes, of use within this process only.
     pub fn stamp(&self) -> Stamp {
         self.0.stamp
     }

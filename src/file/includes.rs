@@ -102,8 +102,8 @@ impl Includes {
         Ok(files)
     }
 
-    /// As [`set`](Self::set), for files that `file` includes: a relative path is taken relative to its
-    /// directory.
+    /// As [`set`](Self::set), for files that `file` includes: a relative path is taken relative to
+    /// its directory.
     ///
     /// # Errors
     ///

@@ -7,7 +7,8 @@ use super::{File, Includes};
 use crate::{BoxError, Trigger};
 
 impl<T: Send + Sync + 'static> File<T> {
-    /// Reports changes, with the trigger `file`.
+    /// Reports changes, with the [trigger](Self::trigger) `file`. Without this, the file is read
+    /// when something else asks for a reload.
     ///
     /// Saving in place, saving by rename, a symbolic link that is pointed elsewhere, a Kubernetes
     /// `..data` swap, and removing the file and creating it again are all seen, each time: what is
@@ -18,15 +19,17 @@ impl<T: Send + Sync + 'static> File<T> {
     /// mount, a file system that was mounted over a directory.
     ///
     /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
-    /// warning is logged once, and the file is read once a second instead.
+    /// warning is logged once, and the file is read at least once a second instead, until it can be
+    /// watched again.
     ///
     /// Watching starts before the first read, so an edit during start-up is not missed.
     ///
-    /// All watched files of a file system share a thread and, on Linux, an inotify instance with three
-    /// file descriptors, of which a user usually may have 128; the file systems beyond that are
-    /// polled. Each directory on the way to a file, up to the root, costs one inotify watch, however
-    /// many files lead through it. A directory that may be searched but not read cannot be watched;
-    /// that matters only where the file or a link to it is right in it, and then the file is polled.
+    /// All watched files of a file system share a thread and, on Linux, an inotify instance with
+    /// three file descriptors, of which a user usually may have 128; the file systems beyond that
+    /// are polled. Each directory on the way to a file, up to the root, costs one inotify watch,
+    /// however many files lead through it. A directory that may be searched but not read cannot be
+    /// watched; that matters only where the file or a link to it is right in it, and then the file
+    /// is polled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -57,7 +60,7 @@ impl<T: Send + Sync + 'static> File<T> {
     }
 
     /// Whether the kernel is asked to tell of changes to a watched file. The default is `true`;
-    /// without, only the [poll](Self::poll) finds them, every 30 s if it was turned off.
+    /// with `false` only the [poll](Self::poll) finds them, every 30 s if that is turned off.
     ///
     /// For file systems whose events are known to be wrong, or where watches are scarce.
     ///
@@ -72,12 +75,14 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// The file may be absent: the value is `None` then. Of several files, if none of them is there.
+    /// The file may be absent: the value is `None` then. Of a [`set`](super::set), if nothing of it
+    /// is there; a part of it is an error still. What is [included](Self::include) is not meant.
     ///
-    /// Without this, a file that is absent ends the start-up, and refuses a reload. With it, a watched
-    /// file that is created or removed is a change like any other. Because a file is absent for a
-    /// moment when it is replaced by other means than rename, absence has to rest like an empty file:
-    /// for ten times as long as contents. A symbolic link that leads nowhere is an error still.
+    /// Without this, a file that is absent ends the start-up, and refuses a reload. With it, a
+    /// watched file that is created or removed is a change like any other. Because a file is absent
+    /// for a moment when it is replaced by other means than rename, absence has to rest like an
+    /// empty file: for ten times as long as contents. A symbolic link that leads nowhere is an
+    /// error still.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -111,15 +116,21 @@ impl<T: Send + Sync + 'static> File<T> {
 
     /// Reads further files that this one asks for, and makes one value of all.
     ///
-    /// They are read at the same moment as the file that includes them, and watched with it, as long as
-    /// it asks for them. `build` gets the value and reads the others through [`Includes`]; included
-    /// files may include others in turn. It is called several times in a reload, on the runtime, until
-    /// it has asked for nothing new, so it should do nothing but read and combine.
+    /// They are read at the same moment as the file that includes them, and watched with it, as
+    /// long as it asks for them. `build` gets the value and reads the others through [`Includes`],
+    /// where included files that include others are shown, too. It is a closure or a function
+    /// `fn(T, &Includes) -> Result<U, BoxError>`.
+    ///
+    /// It is called several times in a reload, on the runtime, until it has asked for nothing new,
+    /// so it should do nothing but read and combine. Each time all files are read again, at most
+    /// 256 times; if nothing has changed since the last reload, it may be called with a part of the
+    /// files and its result is not used.
     ///
     /// # Errors
     ///
-    /// An error of `build` refuses the reload (or ends the start-up), unless it asked for files that are
-    /// not read yet: then its result does not count.
+    /// An error of `build` refuses the reload (or ends the start-up), unless it asked for files
+    /// that are not read yet: then its result does not count. So `?` is right, and the error need
+    /// not be told apart from others.
     ///
     /// ```
     /// # #[cfg(feature = "toml")]
@@ -169,7 +180,8 @@ impl<T: Send + Sync + 'static> File<T> {
         }
     }
 
-    /// The largest size in bytes that is read. The default is 8 MiB; a larger file is refused.
+    /// The largest size in bytes that is read, of each file. The default is 8 MiB; a larger file is
+    /// refused.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -192,12 +204,14 @@ impl<T: Send + Sync + 'static> File<T> {
     /// How long the file has to be left alone before it is read. The default is 50 ms.
     ///
     /// A change is reported when the events have ceased for that long; if they do not cease, after
-    /// ten times as long. An empty file has to rest ten times as long, too. A file that does not
-    /// come to rest for twenty times as long is refused as still being written.
+    /// ten times as long. An empty file has to rest ten times as long, too, and so does the absence
+    /// of one that is [optional](Self::optional), or of any that a pattern would match. What does
+    /// not come to rest for twenty times as long is refused as still being written. Of several
+    /// files, each has to rest.
     ///
-    /// The time is measured here, not taken from the file: a file that is read for the first time is
-    /// looked at twice, unless its times are more than 3 s old. A modification time in the future,
-    /// or one in whole seconds, does no harm.
+    /// The time is measured here, not taken from the file: a file that is read for the first time
+    /// is looked at twice, unless its times are more than 3 s old. A modification time in the
+    /// future, or one in whole seconds, does no harm.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -220,7 +234,8 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// The name of the trigger with which changes are reported. The default is `file`.
+    /// The name of the trigger with which changes are reported, in logs and reports. The default is
+    /// `file`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -251,6 +266,9 @@ impl<T: Send + Sync + 'static> File<T> {
 
     /// How often a watched file is read even though no event came, for file systems that have none
     /// (network mounts). The default is 30 s; `None` turns it off. Below 10 ms counts as 10 ms.
+    ///
+    /// Each pause is up to a tenth longer or shorter, by chance, so that the machines of a fleet do
+    /// not ask their file server all at once. A read that finds nothing new causes no reload.
     ///
     /// ```
     /// use std::time::Duration;
