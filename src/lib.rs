@@ -90,7 +90,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `signal` (default) | [`notify::signal`], [`run::signals`](crate::run) |
-//! | `file` | [`file::text`](crate::file), [`file::bytes`](crate::file), and watching them |
+//! | `file` | [`file::text`](crate::file), [`file::bytes`](crate::file), [`file::set`](crate::file), and watching them |
 //! | `json`, `toml`, `yaml` | configuration files of that format |
 //! | `http` | [`http::Admin`](crate::http) |
 
