@@ -244,10 +244,11 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
 ///
 /// The last part of each path may be a pattern: `*` stands for any characters, `?` for one, `[a-z]`
 /// for one of these. As in a shell, a pattern does not match names that begin with a dot, unless it
-/// does so itself, and `[[]` stands for a bracket; `**` is no more than `*`. The files that match
-/// count in the order of their names; directories are left out; that no file matches is no error. A
-/// file named without a pattern has to exist; one that may be absent beside others has a pattern
-/// that matches nothing else: `local.tom[l]`. A file that is named twice is there once.
+/// does so itself; `[[]` stands for a bracket; and what is no valid pattern stands for itself, such
+/// as `**.toml`. The files that match count in the order of their names; directories are left out;
+/// that no file matches is no error. A file named without a pattern has to exist; one that may be
+/// absent beside others has a pattern that matches nothing else: `local.tom[l]`. A file that is
+/// named twice is there once.
 ///
 /// # Consistency
 ///

@@ -218,3 +218,23 @@ async fn a_file_that_is_absent_for_a_moment_is_not_taken_for_absent() {
     let (read, ()) = tokio::join!(read(&source), create);
     assert_eq!(read.0.unwrap(), "new");
 }
+
+#[tokio::test]
+async fn what_looks_like_a_pattern_and_is_none_is_pointed_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let hint = "(taken as it is: only sets and includes know patterns";
+    for (name, hint) in [
+        (
+            "*/app.toml",
+            "(only the last part of a path may be a pattern)",
+        ),
+        ("**.toml", hint),
+        ("[a.toml", hint),
+    ] {
+        let error = file::set([dir.path().join(name)]).read(None).await;
+        let error = error.err().unwrap().to_string();
+        assert!(error.contains(hint), "{error}");
+    }
+    let error = file::text(dir.path().join("*.toml")).read(None).await;
+    assert!(error.err().unwrap().to_string().contains(hint));
+}

@@ -1,6 +1,7 @@
 //! Why a file was refused.
 
 use std::error::Error as StdError;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::mem::{self, Discriminant};
@@ -150,11 +151,7 @@ impl fmt::Display for Error {
                     write!(f, " ({})", location.display())?;
                 }
                 f.write_str("; create it, or name another file")?;
-                let parent = self.path().parent().unwrap_or(Path::new(""));
-                if parent.to_string_lossy().contains('*') {
-                    f.write_str(" (only the last part of a path may be a pattern)")?;
-                }
-                Ok(())
+                f.write_str(pattern_hint(self.path()))
             }
             Kind::Dangling { target } => write!(
                 f,
@@ -211,6 +208,20 @@ impl fmt::Display for Error {
                 write!(f, ": {}", problem.message)
             }
         }
+    }
+}
+
+/// What may have been meant by a path that is none.
+fn pattern_hint(path: &Path) -> &'static str {
+    let has = |part: Option<&OsStr>, wildcards: &[char]| {
+        part.is_some_and(|part| part.to_string_lossy().contains(wildcards))
+    };
+    if has(path.parent().map(Path::as_os_str), &['*']) {
+        " (only the last part of a path may be a pattern)"
+    } else if has(path.file_name(), &['*', '?', '[']) {
+        " (taken as it is: only sets and includes know patterns, and `**` and an open `[` are none)"
+    } else {
+        ""
     }
 }
 

@@ -79,10 +79,13 @@ impl Includes {
 
     /// These files, read at the same moment as the file that includes them, and watched with it.
     ///
-    /// The last part of a path may be a pattern, as for [`set`](super::set). A relative path is
-    /// taken relative to the directory of the file that the app named: the one given to
-    /// [`toml`](fn@super::toml) and the like, the first one for a set. For what an included file
-    /// includes there is [`beside`](Self::beside).
+    /// The last part of a path may be a pattern, as for [`set`](super::set). A relative path is taken
+    /// relative to the directory of the file that the app named: the one given to
+    /// [`toml`](fn@super::toml) and the like, the first one for a set.
+    ///
+    /// For what an included file includes there is [`beside`](Self::beside). With this, a function
+    /// that calls itself for each included file overflows the stack when two files include each
+    /// other, because nobody tells who includes whom.
     ///
     /// # Errors
     ///
