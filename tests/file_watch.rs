@@ -227,6 +227,24 @@ async fn the_poll_finds_what_no_event_told() {
 }
 
 #[tokio::test]
+async fn a_poll_that_is_never_due_does_no_harm() {
+    let (_dir, path) = directory();
+    let source = file::text(&path).watch().poll(Duration::MAX);
+    let mut watched = Watched::of(source).await;
+    watched
+        .reports_nothing_for(Duration::from_millis(150))
+        .await;
+    // The length of each wait is a matter of chance.
+    for _ in 0..20 {
+        watched.reports_nothing_for(Duration::from_millis(1)).await;
+    }
+    for contents in ["one", "two", "three"] {
+        fs::write(&path, contents).unwrap();
+        watched.reports(contents).await;
+    }
+}
+
+#[tokio::test]
 async fn the_trigger_has_the_name_that_was_asked_for() {
     let (_dir, path) = directory();
     let mut source = file::text(&path).watch().trigger("certificates");

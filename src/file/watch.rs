@@ -115,7 +115,8 @@ impl Watcher {
 /// A tenth more or less, so that the machines of a fleet do not ask their file server all at once.
 fn jittered(every: Duration) -> Duration {
     let random = RandomState::new().hash_one(()) % 1_000;
-    every.mul_f64(0.9 + 0.2 * f64::from(random as u32) / 1_000.0)
+    let share = f64::from(random as u32) / 1_000.0;
+    (every - every / 10).saturating_add((every / 5).mul_f64(share))
 }
 
 impl Notifier for Watcher {
