@@ -23,6 +23,8 @@ pub(super) struct Found {
     /// The path as the app named it.
     pub(super) shown: PathBuf,
     pub(super) state: State,
+    /// Whether the path is that of a pattern, also where that is refused.
+    is_pattern: bool,
     /// For how long it has to have been that, before it is believed.
     needed: Duration,
     /// Whether its times say that it has.
@@ -84,9 +86,9 @@ impl Survey {
 
     /// What has to be watched, so that no change of this goes unseen.
     pub(super) fn ways(&self) -> BTreeSet<Way> {
-        let way = |(path, found): (&PathBuf, &Found)| match found.state {
-            State::Entries(_) => Way::Directory(path.parent().unwrap_or(path).to_owned()),
-            State::File(_) | State::Refused(_) => Way::File(path.clone()),
+        let way = |(path, found): (&PathBuf, &Found)| match found.is_pattern {
+            true => Way::Directory(path.parent().unwrap_or(path).to_owned()),
+            false => Way::File(path.clone()),
         };
         self.iter().map(way).collect()
     }
@@ -160,6 +162,7 @@ impl Found {
                     shown: shown.to_owned(),
                     is_old: identity.is_old(needed),
                     needed,
+                    is_pattern: false,
                     state: State::File(identity),
                 }
             }
@@ -187,10 +190,14 @@ impl Found {
                     shown: name.shown.clone(),
                     is_old: has_old_directory(&name.path, needed),
                     needed,
+                    is_pattern: true,
                     state: State::Entries(entries),
                 }
             }
-            Err(kind) => Self::refused(&name.shown, kind),
+            Err(kind) => Self {
+                is_pattern: true,
+                ..Self::refused(&name.shown, kind)
+            },
         }
     }
 
@@ -198,6 +205,7 @@ impl Found {
         Self {
             shown: shown.to_owned(),
             state: State::Refused(Error::new(shown, kind)),
+            is_pattern: false,
             needed: Duration::ZERO,
             is_old: true,
         }
