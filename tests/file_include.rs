@@ -242,6 +242,34 @@ async fn a_closure_that_swallows_errors_gets_all_files_nevertheless() {
     assert_eq!(read(&source).await.0, "a");
 }
 
+/// As an app does that has them in a `HashMap`, whose order is another one each time.
+#[tokio::test]
+async fn includes_may_be_asked_for_in_any_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let names: Vec<_> = (0..8).map(|number| format!("part {number}")).collect();
+    write(&dir, "main", "");
+    names.iter().for_each(|name| write(&dir, name, name));
+    for all_together in [true, false] {
+        let rotation = AtomicUsize::new(0);
+        let names = names.clone();
+        let source = file::text(dir.path().join("main")).include(move |_, includes| {
+            let mut names = names.clone();
+            names.rotate_left(rotation.fetch_add(1, Ordering::SeqCst) % 8);
+            if all_together {
+                return Ok(includes.set(&names)?.len());
+            }
+            for name in &names {
+                includes.set([name])?;
+            }
+            Ok(names.len())
+        });
+        match source.read(None).await.unwrap() {
+            Reading::Stamped(count, _) => assert_eq!(count, 8),
+            _ => panic!("files have a stamp"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn includes_without_end_are_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,10 +1,12 @@
 //! What a source reads: files, and patterns that stand for the files of a directory.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use glob::{MatchOptions, Pattern};
 
@@ -126,4 +128,18 @@ pub(super) fn first(names: &[Name]) -> PathBuf {
         .first()
         .map(|name| name.shown.clone())
         .unwrap_or_default()
+}
+
+/// What has to be read next, if these were read and those asked for. `None` if they are the same, in
+/// whatever order: an app may have them in a `HashMap`, whose order is another one each time.
+pub(super) fn next(read: &[Name], asked: Vec<Name>) -> Option<Arc<[Name]>> {
+    let known: BTreeSet<_> = read.iter().map(|name| &name.path).collect();
+    let is_new = |name: &&Name| !known.contains(&name.path);
+    let new: Vec<_> = asked.iter().filter(is_new).cloned().collect();
+    if !new.is_empty() {
+        // Whoever asks one by one has stopped at the first of these, so what was read is kept.
+        return Some(read.iter().cloned().chain(new).collect());
+    }
+    // Fewer, if a file has changed since it first asked.
+    (asked.len() < read.len()).then(|| asked.into())
 }
