@@ -12,6 +12,10 @@ use rekindle::{BoxError, Notifier, Reading, Source, Stamp, Watch};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
+mod support;
+
+use support::Barrier;
+
 /// Far longer than anything takes, also on a machine that is busy.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -150,6 +154,57 @@ async fn what_is_newly_included_is_watched_and_what_is_not_any_more_is_not() {
 }
 
 /// Nobody misses it.
+/// The watcher looks at what was read before, while the source is about to read more.
+#[tokio::test]
+async fn what_is_newly_included_is_watched_though_the_watcher_has_looked_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main");
+    write(&dir, "sub/a", "a");
+    let barrier = Barrier::default();
+    let mut source = expanded(&dir.path().join("main"))
+        .include({
+            let barrier = barrier.clone();
+            move |words, _| {
+                if words != "main" {
+                    barrier.pass();
+                }
+                Ok(words)
+            }
+        })
+        .watch()
+        .poll(None);
+    let watch = Source::watch(&mut source).unwrap().unwrap();
+    _ = source.read(None).await;
+    let mut watched = Watched { source, watch };
+    watched.rests().await;
+
+    write(&dir, "main", "main <sub/a");
+    watched.reported().await;
+    barrier.close();
+    let Watched { source, mut watch } = watched;
+    // On a runtime of its own, because the barrier blocks the thread.
+    let reading = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        _ = runtime.unwrap().block_on(source.read(None));
+        source
+    });
+    barrier.arrival().await;
+    write(&dir, "main", "main <sub/a");
+    let report = timeout(Duration::from_millis(200), watch.notify()).await;
+    assert!(report.is_err(), "reported, but nothing has changed");
+    barrier.open();
+    let source = reading.join().unwrap();
+
+    let mut watched = Watched { source, watch };
+    watched.rests().await;
+    for round in ["1", "2", "3"] {
+        write(&dir, "sub/a", round);
+        watched.reports(&format!("main {round}")).await;
+    }
+}
+
 #[tokio::test]
 async fn an_include_may_be_removed_together_with_its_file() {
     let dir = tempfile::tempdir().unwrap();

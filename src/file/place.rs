@@ -1,6 +1,7 @@
 //! What a source and its watcher share.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::access::Access;
@@ -39,8 +40,14 @@ impl Place {
 
     /// These, of which this was seen, and no others are read and watched from now on.
     pub(super) fn settle_on(&self, names: Arc<[Name]>, sights: &Sights) {
-        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = mem::replace(&mut *known, names);
+        let differs = *before != **known;
+        drop(known);
         self.seen.keep(sights);
+        if differs {
+            self.look_again();
+        }
     }
 
     /// These are read and watched, too.
@@ -48,7 +55,20 @@ impl Place {
         let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let new = names.iter().filter(|name| !known.contains(name));
         let all: Arc<[Name]> = known.iter().chain(new).cloned().collect();
+        let differs = all.len() > known.len();
         *known = all;
+        drop(known);
+        if differs {
+            self.look_again();
+        }
+    }
+
+    /// Has the watcher look at what is read now. It may have looked at what was read before, and
+    /// watched that and nothing else, after these were read and before they were noted.
+    fn look_again(&self) {
+        if let Some(watching) = self.watching.get().and_then(Weak::upgrade) {
+            watching.wake();
+        }
     }
 
     pub(super) fn watched_by(&self, watching: &Arc<Watching>) {

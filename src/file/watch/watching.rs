@@ -30,6 +30,11 @@ impl Watching {
         }
     }
 
+    /// As if there had been an event.
+    pub(in crate::file) fn wake(&self) {
+        self.event.notify_one();
+    }
+
     /// Waits for an event.
     pub(super) async fn event(&self) {
         self.event.notified().await;
