@@ -450,7 +450,7 @@ impl<T: Send + Sync + 'static> Source for File<T> {
             // The type is the app's, so this may take any time: it happens here, where whoever polls
             // sees that it does.
             let built = (self.build)(&includes);
-            if let Some(wanted) = names::next(&names, includes.into_asked()) {
+            if let Some(wanted) = names::next(&names, &includes.into_asked()) {
                 names = wanted;
                 continue;
             }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{Error, Kind};
@@ -65,6 +65,8 @@ pub struct Includes {
     asked: RefCell<Vec<Name>>,
     /// Which file includes which others, as far as it was said.
     included: RefCell<HashMap<FileId, HashSet<FileId>>>,
+    /// The paths of those.
+    known: RefCell<HashSet<PathBuf>>,
 }
 
 impl Includes {
@@ -72,6 +74,7 @@ impl Includes {
         Self {
             asked: RefCell::new(roots.to_vec()),
             included: RefCell::default(),
+            known: RefCell::new(roots.iter().map(|root| root.path.clone()).collect()),
             roots,
             loaded,
         }
@@ -132,12 +135,9 @@ impl Includes {
 
     fn ask(&self, names: impl Iterator<Item = Name>) -> Result<Files, Error> {
         let names: Vec<_> = names.collect();
-        let mut asked = self.asked.borrow_mut();
-        for name in &names {
-            if !asked.iter().any(|known| known.path == name.path) {
-                asked.push(name.clone());
-            }
-        }
+        let mut known = self.known.borrow_mut();
+        let new = names.iter().filter(|name| known.insert(name.path.clone()));
+        self.asked.borrow_mut().extend(new.cloned());
         self.files(&names)
     }
 

@@ -1,6 +1,6 @@
 //! What a source reads: files, and patterns that stand for the files of a directory.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
@@ -132,14 +132,16 @@ pub(super) fn first(names: &[Name]) -> PathBuf {
 
 /// What has to be read next, if these were read and those asked for. `None` if they are the same, in
 /// whatever order: an app may have them in a `HashMap`, whose order is another one each time.
-pub(super) fn next(read: &[Name], asked: Vec<Name>) -> Option<Arc<[Name]>> {
-    let known: BTreeSet<_> = read.iter().map(|name| &name.path).collect();
-    let is_new = |name: &&Name| !known.contains(&name.path);
-    let new: Vec<_> = asked.iter().filter(is_new).cloned().collect();
-    if !new.is_empty() {
-        // Whoever asks one by one has stopped at the first of these, so what was read is kept.
-        return Some(read.iter().cloned().chain(new).collect());
-    }
-    // Fewer, if a file has changed since it first asked.
-    (asked.len() < read.len()).then(|| asked.into())
+pub(super) fn next(read: &[Name], asked: &[Name]) -> Option<Arc<[Name]>> {
+    // Whoever asks one by one has stopped at the first that is new, so what was read is kept.
+    let fewer = || (asked.len() < read.len()).then(|| asked.into());
+    with_new(read, asked).or_else(fewer)
+}
+
+/// Those that are known, and behind them those of the others that are not. `None` if all are.
+pub(super) fn with_new(known: &[Name], others: &[Name]) -> Option<Arc<[Name]>> {
+    let paths: HashSet<_> = known.iter().map(|name| &name.path).collect();
+    let new = others.iter().filter(|name| !paths.contains(&name.path));
+    let new: Vec<_> = new.cloned().collect();
+    (!new.is_empty()).then(|| known.iter().cloned().chain(new).collect())
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::access::Access;
 use super::loaded::Sights;
-use super::names::Name;
+use super::names::{self, Name};
 use super::read::Limits;
 use super::rest::Rest;
 use super::seen::Seen;
@@ -53,12 +53,9 @@ impl Place {
     /// These are read and watched, too.
     pub(super) fn watch_too(&self, names: &[Name]) {
         let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = names.iter().filter(|name| !known.contains(name));
-        let all: Arc<[Name]> = known.iter().chain(new).cloned().collect();
-        let differs = all.len() > known.len();
-        *known = all;
-        drop(known);
-        if differs {
+        if let Some(all) = names::with_new(&known, names) {
+            *known = all;
+            drop(known);
             self.look_again();
         }
     }
