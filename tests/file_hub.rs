@@ -251,7 +251,8 @@ async fn many_files_cost_one_watcher_for_each_file_system() {
             fs::write(path, &contents).unwrap();
             one.reports(&contents).await;
         }
-        assert_eq!(watched - watches(), 9 * places.len());
+        let (directories, files) = (9 * places.len(), 180);
+        assert_eq!(watched - watches(), directories + files);
         drop(all);
         eventually("nothing is left", || watchers() == (0, 0)).await;
     }
@@ -366,5 +367,34 @@ async fn a_directory_that_is_mounted_twice_is_watched_at_both_paths() {
         drop(Watched::new(elsewhere).await);
         fs::write(dir.join("a"), format!("{contents} again")).unwrap();
         here.reports(&format!("{contents} again")).await;
+    }
+}
+
+/// As a container gets its configuration: the file itself is mounted, and written where it comes from.
+#[tokio::test]
+async fn a_file_that_is_mounted_over_another_is_watched_where_it_is_written() {
+    const NAME: &str = "a_file_that_is_mounted_over_another_is_watched_where_it_is_written";
+    if std::env::var_os("ALONE").is_none() {
+        let (_temp, dir, _) = two_files();
+        let namespace = |script: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["-Urm", "sh", "-c", script]).arg(this_test());
+            command.env("DIR", &dir);
+            command
+        };
+        let bind = "mount --bind \"$DIR/a\" \"$DIR/b\"";
+        if namespace(bind)
+            .status()
+            .is_ok_and(|status| status.success())
+        {
+            is_alone(NAME, || namespace(&format!("{bind} && exec \"$0\" \"$@\"")));
+        }
+        return;
+    }
+    let dir = PathBuf::from(std::env::var_os("DIR").unwrap());
+    let mut watched = Watched::new(dir.join("b")).await;
+    for contents in ROUNDS {
+        fs::write(dir.join("a"), contents).unwrap();
+        watched.reports(contents).await;
     }
 }

@@ -75,6 +75,19 @@ async fn a_pattern_matches_as_in_a_shell() {
     assert_eq!(names(&dir, &["e[[]*"]).await, ["e[1].toml"]);
 }
 
+/// A fragment that is left out without a word is worse than one that is refused.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_pattern_matches_names_that_are_not_utf_8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = directory(&["a.conf"]);
+    fs::write(dir.path().join(OsStr::from_bytes(b"b\xe9.conf")), "b").unwrap();
+    let (files, _) = read(&set(&dir, &["*.conf"])).await;
+    assert_eq!(files.len(), 2);
+}
+
 #[tokio::test]
 async fn what_is_no_pattern_stands_for_itself() {
     let dir = directory(&["a[b"]);

@@ -207,26 +207,6 @@ async fn a_dropped_wait_loses_nothing() {
 }
 
 #[tokio::test]
-async fn the_poll_finds_what_no_event_told() {
-    let (_dir, path) = directory();
-    let other = tempfile::tempdir().unwrap();
-    // Written by way of a hard link in another directory: inotify tells nobody in this one.
-    let twin = other.path().join("twin");
-    if fs::hard_link(&path, &twin).is_err() {
-        return;
-    }
-    let source = file::text(&path).watch().poll(Duration::from_millis(50));
-    let mut watched = Watched::of(source).await;
-    watched
-        .reports_nothing_for(Duration::from_millis(100))
-        .await;
-    for contents in ["one", "two", "three"] {
-        fs::write(&twin, contents).unwrap();
-        watched.reports(contents).await;
-    }
-}
-
-#[tokio::test]
 async fn a_poll_that_is_never_due_does_no_harm() {
     let (_dir, path) = directory();
     let source = file::text(&path).watch().poll(Duration::MAX);

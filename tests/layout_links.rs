@@ -212,3 +212,18 @@ async fn each_exchange_of_two_directories_is_one_reload() {
         saves.rests().await;
     }
 }
+
+/// A directory tells only what happens by way of itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_write_by_way_of_a_hard_link_elsewhere_is_one_reload() {
+    let (_temp, [here, there]) = directories(["here", "there"]);
+    let (path, twin) = (here.join("app.conf"), there.join("twin.conf"));
+    fs::write(&path, "start").unwrap();
+    fs::hard_link(&path, &twin).unwrap();
+    let mut saves = watch(&path).await;
+    for contents in CONTENTS {
+        fs::write(&twin, contents).unwrap();
+        saves.becomes(contents).await;
+        saves.rests().await;
+    }
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Of the file of which no events come.
+/// How often the file is polled of which the kernel is not asked.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 type Save = dyn FnMut(&str) -> io::Result<Instant>;
@@ -19,7 +19,7 @@ pub(crate) struct Layout {
     pub(crate) path: PathBuf,
     /// Other files that are watched at the same time.
     pub(crate) others: Vec<PathBuf>,
-    /// The safety poll, if it is not the default.
+    /// How often the file is polled, if the kernel is not asked for events.
     pub(crate) poll: Option<Duration>,
     /// Writes these contents, and tells when that was done, but for the last call into the system.
     /// After that the thread may have to wait for a core, and a clock that starts late flatters.
@@ -127,16 +127,10 @@ fn one_of_many() -> io::Result<Layout> {
     Ok(Layout { others, ..layout })
 }
 
-/// Written by way of a hard link in a directory that nobody watches, of which there is no event.
+/// Of which the kernel is not asked.
 fn polled() -> io::Result<Layout> {
-    let layout = Layout::new("polling only, every 10 ms")?;
-    let elsewhere = layout.path.with_file_name("elsewhere");
-    fs::create_dir(&elsewhere)?;
-    let twin = elsewhere.join("twin.conf");
-    fs::hard_link(&layout.path, &twin)?;
     Ok(Layout {
         poll: Some(POLL),
-        save: Box::new(in_place(twin)),
-        ..layout
+        ..Layout::new("polling only, every 10 ms")?
     })
 }

@@ -27,7 +27,7 @@ pub(crate) fn measure(
     let mut manager = Manager::new();
     let mut file = watched(&layout.path, quiet);
     if let Some(poll) = layout.poll {
-        file = file.poll(poll);
+        file = file.events(false).poll(poll);
     }
     let (before, after) = layout.others.split_at(layout.others.len() / 2);
     let live = runtime.block_on(async {

@@ -20,6 +20,9 @@ use crate::stragglers::{self, Scope};
 /// How long a call that nobody waits for any more may hold up the next one before that is refused.
 const BRIEF: Duration = Duration::from_secs(1);
 
+/// How long a call may take before the next one is refused though somebody waits for it still.
+const SLOW: Duration = Duration::from_secs(5);
+
 /// How long such a call may take to end, after a signal or after it was given up, if that is later.
 /// Half of what the rest has by default: by then it has been waited for in vain.
 const GRACE: Duration = Duration::from_secs(5);
@@ -59,7 +62,7 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`Kind::Stuck`] if the call that is under way was given up and does not come back.
+    /// [`Kind::Stuck`] if the call that is under way does not come back.
     ///
     /// # Cancel safety
     ///
@@ -102,20 +105,20 @@ impl Access {
             let permit = Arc::clone(&self.permit).acquire_owned();
             match timeout(BRIEF, permit).await {
                 Ok(permit) => return Ok(permit.expect("the semaphore is never closed")),
-                Err(_) if self.is_given_up() => {
+                Err(_) if self.is_stuck() => {
                     let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
                     return Err(Kind::Stuck { at: at.clone() });
                 }
-                // A slow one, for which somebody still waits.
+                // Not slow enough, and somebody waits for it still.
                 Err(_) => {}
             }
         }
     }
 
-    fn is_given_up(&self) -> bool {
+    fn is_stuck(&self) -> bool {
         let call = self.call.lock().unwrap_or_else(PoisonError::into_inner);
-        call.upgrade()
-            .is_some_and(|call| call.given_up.get().is_some())
+        let call = call.upgrade();
+        call.is_some_and(|call| call.given_up.get().is_some() || call.since.elapsed() > SLOW)
     }
 }
 

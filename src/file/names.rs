@@ -100,7 +100,8 @@ impl Name {
         for entry in listed {
             let name = entry.map_err(Kind::Io)?.file_name();
             let matches = |name: &str| pattern.matches_with(name, AS_IN_A_SHELL);
-            if !name.to_str().is_some_and(matches) {
+            // What is not UTF-8 in a name counts as some character.
+            if !matches(&name.to_string_lossy()) {
                 continue;
             }
             let path = directory.join(name);

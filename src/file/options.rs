@@ -26,8 +26,8 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// All watched files of a file system share a thread and, on Linux, an inotify instance with
     /// three file descriptors, of which a user usually may have 128; the file systems beyond that
-    /// are polled. Each directory on the way to a file, up to the root, costs one inotify watch,
-    /// however many files lead through it. A directory that may be searched but not read cannot be
+    /// are polled. Each file costs one inotify watch, and so does each directory on the way to it, up
+    /// to the root, however many files lead through it. A directory that may be searched but not read cannot be
     /// watched; that matters only where the file or a link to it is right in it, and then the file
     /// is polled.
     ///
@@ -211,7 +211,9 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// The time is measured here, not taken from the file: a file that is read for the first time
     /// is looked at twice, unless its times are more than 3 s old. A modification time in the
-    /// future, or one in whole seconds, does no harm.
+    /// future, or one in whole seconds, does no harm. Below some 10 ms, the tick of the clock with
+    /// which a file system stamps what is written, a write during the read that leaves the size as it
+    /// was may go unnoticed until its event.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

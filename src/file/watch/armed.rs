@@ -5,11 +5,10 @@ use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
-use notify::ErrorKind;
 use tokio::sync::Notify;
 
 use super::chain::{Chain, Hop};
-use super::hub::Hub;
+use super::hub::{Hub, is_gone};
 use super::ways::{Paths, Way};
 
 /// How often ways that change while they are armed are looked up again.
@@ -18,6 +17,9 @@ const ATTEMPTS: usize = 8;
 /// Whether directories are watched only to learn that one below was exchanged. Where the kernel
 /// watches all that is below a directory whatever was asked, that would be every file there is.
 const ABOVE: bool = cfg!(not(target_os = "macos"));
+
+/// Whether files are watched, too, and not only their directories.
+const FILES: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// The watching of one source. Dropping it ends that, and waits for nobody.
 pub(in crate::file) struct Armed {
@@ -69,7 +71,7 @@ impl Armed {
             // Looked up again, because something may have been changed before it was watched.
             let now = Chain::of(ways);
             match watched {
-                Ok(()) if now == chain => return Ok(()),
+                Ok(()) if now.hops == chain.hops => return Ok(()),
                 Err(error) if !is_gone(&error) => return Err(error),
                 _ => chain = now,
             }
@@ -86,6 +88,12 @@ impl Armed {
             if hop.needed || ABOVE {
                 let id = hop.id.ok_or_else(notify::Error::path_not_found)?;
                 parts.entry(id.device).or_default().insert(dir, hop);
+            }
+        }
+        if FILES {
+            for (file, hop) in &chain.files {
+                let id = hop.id.unwrap_or_default();
+                parts.entry(id.device).or_default().insert(file, hop);
             }
         }
         self.hubs.retain(|device, hub| {
@@ -118,15 +126,6 @@ impl Drop for Armed {
         for hub in self.hubs.values() {
             hub.leave(&self.event);
         }
-    }
-}
-
-/// Whether a directory went between looking it up and watching it.
-fn is_gone(error: &notify::Error) -> bool {
-    match &error.kind {
-        ErrorKind::PathNotFound => true,
-        ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
     }
 }
 

@@ -13,6 +13,9 @@ use crate::file::survey::MAX_LINKS;
 pub(super) struct Chain {
     /// The directories, each by its own path, without links.
     pub(super) hops: BTreeMap<PathBuf, Hop>,
+    /// The files at the ends. What is written to one by another path (a hard link, a file mounted
+    /// over this one) is told to who watches the file, and not to who watches this directory.
+    pub(super) files: BTreeMap<PathBuf, Hop>,
 }
 
 /// What one directory has to do with the ways that lead through it.
@@ -21,7 +24,7 @@ pub(super) struct Hop {
     /// `None` if it has gone while the way was followed.
     pub(super) id: Option<Id>,
     /// Whether a way turns off here, because of a link, or ends. Other directories only tell that
-    /// one below them was exchanged.
+    /// one below them was exchanged, and files only what their directories may not tell.
     pub(super) needed: bool,
     pub(super) entries: Entries,
 }
@@ -102,6 +105,16 @@ impl Chain {
                 Ok(metadata) if metadata.is_dir() && !is_file => {
                     real = entry;
                     rest = remaining;
+                }
+                Ok(metadata) if metadata.is_file() => {
+                    hop.needed = true;
+                    let hop = Hop {
+                        id: Some(Id::of(&metadata)),
+                        needed: false,
+                        entries: Entries::default(),
+                    };
+                    self.files.insert(entry, hop);
+                    return;
                 }
                 _ => {
                     hop.needed = true;

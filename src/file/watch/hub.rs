@@ -78,8 +78,9 @@ impl Hub {
         let mut armed = Ok(());
         for (dir, hop) in hops {
             match self.watch(&mut watcher, source, dir, hop.id) {
-                // To go through a directory takes less than to watch it.
-                Err(error) if !hop.needed && is_denied(&error) => {}
+                // To go through a directory takes less than to watch it, and what is gone is missed
+                // where it was.
+                Err(error) if !hop.needed && (is_denied(&error) || is_gone(&error)) => {}
                 watched => armed = armed.and(watched),
             }
         }
@@ -160,4 +161,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn is_denied(error: &notify::Error) -> bool {
     matches!(&error.kind, ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Whether something went between looking it up and watching it.
+pub(super) fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
