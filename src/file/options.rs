@@ -12,8 +12,8 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// Saving in place, saving by rename, a symbolic link that is pointed elsewhere, a Kubernetes
     /// `..data` swap, and removing the file and creating it again are all seen, each time: what is
-    /// watched is the directory of every link on the way to the file, and after each event the way
-    /// is looked up again. Events are hints. What counts is the contents: a change is reported when
+    /// watched is the file and every directory on the way to it, and after each event the way is
+    /// looked up again. Events are hints. What counts is the contents: a change is reported when
     /// the contents differ from those reported last, so a file that stays bad is reported once.
     /// A slow [poll](Self::poll) finds what no event told: a write on the other side of a network
     /// mount, a file system that was mounted over a directory.
@@ -26,10 +26,10 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// All watched files of a file system share a thread and, on Linux, an inotify instance with
     /// three file descriptors, of which a user usually may have 128; the file systems beyond that
-    /// are polled. Each file costs one inotify watch, and so does each directory on the way to it, up
-    /// to the root, however many files lead through it. A directory that may be searched but not read cannot be
-    /// watched; that matters only where the file or a link to it is right in it, and then the file
-    /// is polled.
+    /// are polled. Each file costs one inotify watch, and so does each directory on the way to it,
+    /// up to the root, however many files lead through it. A directory that may be searched but not
+    /// read cannot be watched; that matters only where the file or a link to it is right in it, and
+    /// then the file is polled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
