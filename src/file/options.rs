@@ -25,11 +25,11 @@ impl<T: Send + Sync + 'static> File<T> {
     /// Watching starts before the first read, so an edit during start-up is not missed.
     ///
     /// All watched files of a file system share a thread and, on Linux, an inotify instance with
-    /// three file descriptors, of which a user usually may have 128; the file systems beyond that
-    /// are polled. Each file costs one inotify watch, and so does each directory on the way to it,
-    /// up to the root, however many files lead through it. A directory that may be searched but not
-    /// read cannot be watched; that matters only where the file or a link to it is right in it, and
-    /// then the file is polled.
+    /// three file descriptors, of which a user usually may have 128; the file systems beyond that are
+    /// polled. Each file costs one inotify watch, and so does each directory on the way to it (but
+    /// for the root and those right in it, such as `/etc`, unless the file is there), however many
+    /// files lead through it. A directory that may be searched but not read cannot be watched; that
+    /// matters only where the file or a link to it is right in it, and then the file is polled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -13,10 +13,6 @@ use super::ways::{Paths, Way};
 
 /// How often ways that change while they are armed are looked up again.
 const ATTEMPTS: usize = 8;
-
-/// Whether directories are watched only to learn that one below was exchanged. Where the kernel
-/// watches all that is below a directory whatever was asked, that would be every file there is.
-const ABOVE: bool = cfg!(not(target_os = "macos"));
 
 /// Whether files are watched, too, and not only their directories.
 const FILES: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -85,7 +81,7 @@ impl Armed {
     fn watch(&mut self, chain: &Chain) -> notify::Result<()> {
         let mut parts: BTreeMap<u64, BTreeMap<&Path, &Hop>> = BTreeMap::new();
         for (dir, hop) in &chain.hops {
-            if hop.needed || ABOVE {
+            if hop.needed || is_worth_watching(dir) {
                 let id = hop.id.ok_or_else(notify::Error::path_not_found)?;
                 parts.entry(id.device).or_default().insert(dir, hop);
             }
@@ -127,6 +123,18 @@ impl Drop for Armed {
             hub.leave(&self.event);
         }
     }
+}
+
+/// Whether a directory is watched only to learn that it was moved, or something in it that leads on.
+///
+/// Not the root and what is right in it: everybody on the machine opens something in `/etc` or `/tmp`
+/// all the time, each of which would wake us, and nobody moves them. And not where the kernel watches
+/// all that is below a directory, whatever was asked.
+fn is_worth_watching(dir: &Path) -> bool {
+    let names = dir
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)));
+    cfg!(not(target_os = "macos")) && names.count() > 1
 }
 
 #[cfg(all(test, unix))]
