@@ -108,9 +108,11 @@ async fn serve(args: Args) -> Result<(), BoxError> {
 
 /// Standard output is for `/print`, so the log goes to standard error. `RUST_LOG` says how much.
 fn log_to_stderr() {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
+    let filter = std::env::var("RUST_LOG");
+    // The crate `notify` warns whenever a directory that it watches is removed.
+    let filter = filter.unwrap_or_else(|_| "info,notify=error".to_owned());
     tracing_subscriber::fmt()
-        .with_env_filter(filter.from_env_lossy())
+        .with_env_filter(EnvFilter::builder().parse_lossy(filter))
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
