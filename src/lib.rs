@@ -121,7 +121,7 @@ mod trigger;
 pub use component::{Apply, Component, Inputs, Reading, Source, Stamp, Watch};
 pub use error::{BoxError, Error, StepError};
 pub use live::{Guard, Lease, Live, Reader, Selection, Snapshot};
-pub use manager::{Added, Handle, Manager, NotifierStatus, OnError, Reports, Status};
+pub use manager::{Added, Draining, Handle, Manager, NotifierStatus, OnError, Reports, Status};
 pub use notify::Notifier;
 pub use output::{AppOutput, Built, Done};
 pub use reloader::Reloader;

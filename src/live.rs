@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 mod generation;
 mod guard;
+mod pinned;
 mod publication;
 mod reader;
 mod reaper;
@@ -15,11 +16,12 @@ mod snapshot;
 
 pub(crate) use generation::{Draft, Generation};
 pub use guard::{Guard, Lease};
+pub(crate) use pinned::Pinned;
 pub(crate) use publication::Publication;
 pub use reader::Reader;
-pub(crate) use reaper::{Reaper, Remains};
+pub(crate) use reaper::{Reaper, Remains, Retire, ToRetire};
 pub use select::Selection;
-pub(crate) use slot::{AnySlot, Home, Slot};
+pub(crate) use slot::{AnySlot, ErasedSlot, Home, Slot};
 pub use snapshot::Snapshot;
 
 /// The handle of a component: reads its current value, from anywhere, at any time.

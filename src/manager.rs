@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 mod added;
 mod attend;
+mod drain;
 mod handle;
 mod policy;
 mod queue;
@@ -25,6 +26,7 @@ mod task;
 mod transaction;
 
 pub use added::Added;
+pub use drain::Draining;
 pub use handle::{Handle, Reports};
 pub use policy::OnError;
 pub use status::{NotifierStatus, Status};
@@ -193,6 +195,19 @@ impl Manager {
     /// ```
     pub fn grace(self, grace: Duration) -> Self {
         self.ledger.set_grace(grace);
+        self
+    }
+
+    /// How long a value that was replaced and has to be [retired](Component::retire) may be held
+    /// before that is logged, and named in reports (default: 30 s). It is waited for all the same.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let reload = rekindle::Manager::new().drain(Duration::from_secs(300));
+    /// ```
+    pub fn drain(self, deadline: Duration) -> Self {
+        self.shared.drains.set_deadline(deadline);
         self
     }
 
@@ -403,6 +418,46 @@ impl Manager {
         run::run(self, app)
     }
 
+    /// Ends what was built, without running an app: for a start-up that fails half-way.
+    ///
+    /// Values with a [`retire`](Component::retire) are retired, dependants before what they were built
+    /// from. Without this they would be dropped with the manager.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] that names what did not end within the [grace period](Self::grace).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops what is not retired yet.
+    ///
+    /// ```
+    /// use rekindle::{BoxError, Manager};
+    ///
+    /// async fn start(reload: &mut Manager) -> Result<(), BoxError> {
+    ///     let pool = reload.source("pool", async || Ok("a pool"));
+    ///     let pool = pool.retire(async |_| println!("closed")).await?;
+    ///     reload.derive("users", &pool, async |_| Err::<(), _>("no such table".into())).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// let mut reload = Manager::new();
+    /// if let Err(error) = start(&mut reload).await {
+    ///     reload.abandon().await?;
+    ///     assert_eq!(error.to_string(), "component `users` could not be built");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn abandon(mut self) -> Result<(), BoxError> {
+        self.notifiers.clear();
+        // Nothing is reloaded any more, also not what was asked for before.
+        self.shared.close();
+        self.run(async |_| ()).await
+    }
+
     pub(crate) fn attend(&mut self, notifier: Box<dyn DynNotifier>) {
         let name = catch(|| notifier.name()).unwrap_or_else(|_| "a notifier".to_owned());
         let name: Arc<str> = name.into();
@@ -440,6 +495,7 @@ impl Manager {
             index: self.graph.nodes.len(),
             publication: Arc::downgrade(self.publication()),
             reaper: self.reaper.clone(),
+            retire: OnceLock::new(),
         })
     }
 

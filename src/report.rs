@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::crew::{Entry, Kind};
-use crate::{StepError, Triggers};
+use crate::{Draining, StepError, Triggers};
 
 /// What one reload, or one [`check`](crate::Handle::check), did.
 ///
@@ -58,6 +58,7 @@ pub struct Report {
     pub(crate) took: Duration,
     pub(crate) steps: Vec<Step>,
     pub(crate) untouched: usize,
+    pub(crate) overdue: Vec<Draining>,
 }
 
 /// How a reload ended.
@@ -219,6 +220,12 @@ impl Report {
         self.untouched
     }
 
+    /// The values of earlier generations that are held past the
+    /// [drain deadline](crate::Manager::drain), so that they cannot be retired.
+    pub fn overdue(&self) -> &[Draining] {
+        &self.overdue
+    }
+
     /// The first step with this name, if it was touched. Components and effects have names of their
     /// own; reloaders may share one.
     pub fn step(&self, name: &str) -> Option<&Step> {
@@ -323,6 +330,11 @@ impl fmt::Display for Report {
         }
         if self.untouched > 0 {
             write!(f, " untouched={}", self.untouched)?;
+        }
+        let mut separator = " overdue=";
+        for draining in &self.overdue {
+            write!(f, "{separator}{}", draining.component())?;
+            separator = ",";
         }
         write!(f, " took={:.1?}", self.took)?;
         if let Some((step, error)) = self.failure().and_then(|step| Some((step, step.error()?))) {

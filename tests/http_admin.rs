@@ -245,6 +245,7 @@ async fn a_reload_answers_with_its_report() {
             "check",
             "generation",
             "outcome",
+            "overdue",
             "started_unix_seconds",
             "steps",
             "took_seconds",
@@ -471,6 +472,7 @@ async fn the_status_has_the_generation_on_top_and_the_newest_report_first() {
         [
             "components",
             "consecutive_failures",
+            "draining",
             "generation",
             "last_failure_unix_seconds",
             "last_success_unix_seconds",

@@ -1,5 +1,6 @@
 //! What `source`, `derive` and `apply` give: options first, then `.await`.
 
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -11,7 +12,7 @@ use super::graph::{Applied, Build, Derived, Effect, Fresh, FromSource, Node, Run
 use super::inputs::{Bound, Inputs};
 use super::source::{Source, Watch};
 use crate::crew::{Kind, run_alone};
-use crate::live::{Draft, Live};
+use crate::live::{Draft, Home, Live, Retire};
 use crate::manager::Manager;
 use crate::panic::catch;
 use crate::{BoxError, Built, Done, Error, StepError, inside};
@@ -54,6 +55,7 @@ pub struct Component<'m, T> {
     manager: &'m mut Manager,
     name: Arc<str>,
     timeout: Duration,
+    home: Arc<Home>,
     wiring: Wiring,
     make: Make,
     value: PhantomData<fn() -> T>,
@@ -97,12 +99,14 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         mut source: S,
     ) -> Self {
         let home = manager.home(&name);
+        let slots = Arc::clone(&home);
         let make: Make = Box::new(move || {
             let watch = source.watch()?;
             let source = Arc::new(source);
+            let home = slots;
             Ok((Box::new(FromSource { home, source }), watch))
         });
-        Self::new(manager, name, Wiring::default(), make)
+        Self::new(manager, home, Wiring::default(), make)
     }
 
     pub(crate) fn derived<I, F, Fut>(
@@ -120,24 +124,21 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         let wiring = Wiring::of(manager, &inputs);
         let home = manager.home(&name);
         let derived = Derived {
-            home,
+            home: Arc::clone(&home),
             inputs,
             build,
         };
-        Self::new(
-            manager,
-            name,
-            wiring,
-            Box::new(move || Ok((Box::new(derived), None))),
-        )
+        let make: Make = Box::new(move || Ok((Box::new(derived), None)));
+        Self::new(manager, home, wiring, make)
     }
 
-    fn new(manager: &'m mut Manager, name: Arc<str>, wiring: Wiring, make: Make) -> Self {
+    fn new(manager: &'m mut Manager, home: Arc<Home>, wiring: Wiring, make: Make) -> Self {
         let timeout = manager.default_timeout();
         Self {
             manager,
-            name,
+            name: Arc::clone(&home.name),
             timeout,
+            home,
             wiring,
             make,
             value: PhantomData,
@@ -168,11 +169,81 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         self
     }
 
+    /// How a value ends that was replaced: `retire` is given it by move, exactly once, after the
+    /// last [`Guard`](crate::Guard), [`Snapshot`](crate::Snapshot), [`Lease`](crate::Lease) and
+    /// dependant has let go of it.
+    ///
+    /// For what takes time to close: a pool with connections, a buffer to be written. It runs outside
+    /// of reloads, beside the app. Values that were built from this one are retired (or dropped)
+    /// before it, each after the one before it has ended. What a reload had prepared that was refused,
+    /// and what a [check](crate::Handle::check) built, is retired too.
+    ///
+    /// At the end of [`Manager::run`], and by [`Manager::abandon`], the component is closed, together
+    /// with what was built from it: the last values are retired, as far as that is done within the
+    /// [grace period](Manager::grace), and reading the component after that panics. A value that is
+    /// held for longer than the [drain deadline](Manager::drain) is named in the log, in
+    /// [`Status::draining`](crate::Status::draining) and in reports; it is never taken away from under
+    /// a reader.
+    ///
+    /// An error or a panic of `retire` is logged. The time it takes is not limited, except by the end.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    ///
+    /// static CLOSED: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// struct Pool;
+    ///
+    /// impl Pool {
+    ///     async fn close(self) {
+    ///         CLOSED.fetch_add(1, Relaxed);
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let url = reload.source("url", async || Ok("db://localhost")).await?;
+    /// let pool = reload
+    ///     .derive("pool", &url, async |_url| Ok(Pool))
+    ///     .retire(async |old: Pool| old.close().await)
+    ///     .await?;
+    ///
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         handle.reload("example").await?;
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// assert_eq!(CLOSED.load(Relaxed), 2);
+    /// # let _ = pool;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retire<F, Fut>(self, retire: F) -> Self
+    where
+        F: FnOnce(T) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        let retire: Retire = Box::new(move |value: Box<dyn Any + Send>| {
+            let value = value
+                .downcast()
+                .expect("a slot has the type of its component");
+            let future = retire.clone()(*value);
+            Box::pin(async move { future.await.into_result() })
+        });
+        // Given twice, the first counts.
+        _ = self.home.retire.set(retire);
+        self
+    }
+
     async fn build(self) -> Result<Live<T>, Error> {
         let Self {
             manager,
             name,
             timeout,
+            home,
             wiring,
             make,
             ..
@@ -190,7 +261,10 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             unreachable!("a first build has nothing to be unchanged from");
         };
         let index = manager.publication().add(slot);
-        manager.graph().add_node(Node::new(&entry, inputs, build));
+        let is_retired = home.retire.get().is_some();
+        manager
+            .graph()
+            .add_node(Node::new(&entry, inputs, build, is_retired));
         manager.claim_name(&name);
         if let Some(Watch(notifier)) = watch {
             manager.attend(notifier);

@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) dependants: Vec<usize>,
     /// The effects that push this one somewhere.
     pub(crate) effects: Vec<usize>,
+    /// Whether its values are retired, or may keep values that are: those are waited for.
+    pub(crate) drains: bool,
 }
 
 pub(crate) struct Effect {
@@ -62,10 +64,19 @@ pub(crate) trait Run: Send + Sync {
 }
 
 impl Graph {
-    pub(crate) fn add_node(&mut self, node: Node) {
+    /// The components that are closed at the end, with their names.
+    pub(crate) fn draining(&self) -> impl Iterator<Item = (usize, Arc<str>)> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes
+            .filter(|(_, node)| node.drains)
+            .map(|(index, node)| (index, Arc::clone(&node.entry.name)))
+    }
+
+    pub(crate) fn add_node(&mut self, mut node: Node) {
         let index = self.nodes.len();
         for &input in &node.inputs {
             self.nodes[input].dependants.push(index);
+            node.drains |= self.nodes[input].drains;
         }
         if node.inputs.is_empty() {
             self.sources.push(index);
@@ -93,13 +104,19 @@ impl Effect {
 }
 
 impl Node {
-    pub(crate) fn new(entry: &Arc<Entry>, inputs: Vec<usize>, build: Box<dyn Build>) -> Self {
+    pub(crate) fn new(
+        entry: &Arc<Entry>,
+        inputs: Vec<usize>,
+        build: Box<dyn Build>,
+        is_retired: bool,
+    ) -> Self {
         Self {
             entry: Arc::clone(entry),
             inputs,
             build: Quiet::new(&entry.name, build),
             dependants: Vec::new(),
             effects: Vec::new(),
+            drains: is_retired,
         }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) enum Kind {
     Effect,
     Reloader,
     Notifier,
+    Retire,
     Drop,
 }
 
@@ -168,6 +169,7 @@ impl fmt::Display for Entry {
             Kind::Effect => "effect",
             Kind::Reloader => "reloader",
             Kind::Notifier => "notifier",
+            Kind::Retire => "the retirement of an old value of",
             Kind::Drop => "the drop of an old value of",
         };
         write!(f, "{kind} `{}`", self.name)?;

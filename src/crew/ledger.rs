@@ -19,8 +19,6 @@ pub(crate) struct Ledger {
     grace: AtomicU64,
     /// Those that are gone are forgotten.
     steps: Mutex<Vec<Weak<Entry>>>,
-    /// The value whose drop runs now.
-    dropping: Mutex<Option<Arc<Entry>>>,
 }
 
 impl Ledger {
@@ -29,7 +27,6 @@ impl Ledger {
             epoch: Instant::now(),
             grace: AtomicU64::new(nanos(grace)),
             steps: Mutex::default(),
-            dropping: Mutex::default(),
         });
         stragglers::register(&ledger);
         ledger
@@ -60,22 +57,19 @@ impl Ledger {
 
     /// Runs the drop of a value of this component.
     pub(crate) fn dropping(self: &Arc<Self>, name: &Arc<str>, drop: impl FnOnce()) {
-        let entry = Arc::new(Entry::new(self, Kind::Drop, name, Duration::MAX));
-        *lock(&self.dropping) = Some(Arc::clone(&entry));
+        let entry = self.add(Kind::Drop, name, CENTURY);
         // The entry is new, so nothing runs under it, and the drop catches its panics.
         let _ = entry.watch(drop);
-        lock(&self.dropping).take();
     }
 
     /// What runs and has to come to an end. A notifier waits for as long as it likes; it is among
     /// them only while it blocks its thread.
     pub(crate) fn running(&self) -> Vec<Arc<Entry>> {
         let steps: Vec<_> = lock(&self.steps).iter().filter_map(Weak::upgrade).collect();
-        let dropping = lock(&self.dropping).clone();
         let must_end = |entry: &Arc<Entry>| {
             entry.is_running() && (entry.kind != Kind::Notifier || entry.is_polling())
         };
-        steps.into_iter().chain(dropping).filter(must_end).collect()
+        steps.into_iter().filter(must_end).collect()
     }
 
     /// Those whose last job was made since then, whether it has ended or not.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use crate::{NotifierStatus, Outcome, Report, Status, Step, StepError};
+use crate::{Draining, NotifierStatus, Outcome, Report, Status, Step, StepError};
 
 pub(super) fn report(report: &Report) -> Map<String, Value> {
     let triggers = report.triggers();
@@ -23,6 +23,7 @@ pub(super) fn report(report: &Report) -> Map<String, Value> {
         ("took_seconds", report.took().as_secs_f64().into()),
         ("steps", steps.into()),
         ("untouched", report.untouched().into()),
+        ("overdue", report.overdue().iter().map(draining).collect()),
     ]);
     if let Outcome::Interrupted { committed } = report.outcome() {
         body.insert("committed".into(), committed.into());
@@ -58,7 +59,20 @@ pub(super) fn status(status: &Status) -> Value {
         "last_success_unix_seconds": status.last_success().map(unix_seconds),
         "last_failure_unix_seconds": status.last_failure().map(unix_seconds),
         "notifiers": notifiers,
+        "draining": status.draining().iter().map(draining).collect::<Value>(),
         "reports": reports,
+    })
+}
+
+fn draining(draining: &Draining) -> Value {
+    json!({
+        "component": draining.component(),
+        "generation": draining.generation(),
+        "held_seconds": draining.held_for().as_secs_f64(),
+        "overdue": draining.is_overdue(),
+        "guards": draining.guards(),
+        "leases": draining.leases(),
+        "dependants": draining.dependants().collect::<Vec<_>>(),
     })
 }
 

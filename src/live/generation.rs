@@ -36,6 +36,11 @@ impl Generation {
         &self.chunks[index / CHUNK][index % CHUNK]
     }
 
+    /// The chunk in which that slot is.
+    pub(super) fn chunk(&self, index: usize) -> &Arc<[AnySlot]> {
+        &self.chunks[index / CHUNK]
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self.chunks.last() {
             Some(last) => (self.chunks.len() - 1) * CHUNK + last.len(),
@@ -59,10 +64,9 @@ impl Generation {
         }
     }
 
-    /// The next generation, in which some slots are others.
-    fn replacing(&self, fresh: BTreeMap<usize, AnySlot>) -> Self {
+    /// The same generation with other slots in some places.
+    pub(super) fn replacing(&self, fresh: impl IntoIterator<Item = (usize, AnySlot)>) -> Self {
         let mut next = self.clone();
-        next.number += 1;
         next.version += 1;
         let chunks = Arc::make_mut(&mut next.chunks);
         for (index, slot) in fresh {
@@ -112,6 +116,8 @@ impl Draft {
     }
 
     pub(super) fn finish(self) -> Generation {
-        self.base.replacing(self.fresh)
+        let mut next = self.base.replacing(self.fresh);
+        next.number += 1;
+        next
     }
 }

@@ -22,7 +22,8 @@ use std::thread;
 use tokio::sync::watch;
 
 use super::generation::{Draft, Generation};
-use super::slot::AnySlot;
+use super::pinned::Pinned;
+use super::slot::{AnySlot, Closed};
 use crate::panic::wake_quietly;
 
 pub(crate) struct Publication {
@@ -32,6 +33,8 @@ pub(crate) struct Publication {
     master: Mutex<Generation>,
     /// A power of two.
     shards: Box<[Shard]>,
+    /// Generations that were replaced while guards held them.
+    pinned: Arc<Pinned>,
     /// Wakes those who wait for a change. Holds the version.
     changes: watch::Sender<u64>,
 }
@@ -51,6 +54,7 @@ impl Publication {
             version: AtomicU64::new(first.version),
             changes: watch::Sender::new(first.version),
             master: Mutex::new(first),
+            pinned: Arc::default(),
             shards: (0..shards).map(|_| Shard::default()).collect(),
         })
     }
@@ -70,7 +74,7 @@ impl Publication {
         let fresh = Arc::new(self.current());
         let stale = cached.replace(Arc::clone(&fresh));
         drop(cached);
-        drop(stale);
+        self.pinned.let_go(stale);
         fresh
     }
 
@@ -84,6 +88,11 @@ impl Publication {
     /// The current generation itself, for those who do not read often.
     pub(crate) fn current(&self) -> Generation {
         lock(&self.master).clone()
+    }
+
+    /// The generations that were replaced and are held.
+    pub(crate) fn pinned(&self) -> &Arc<Pinned> {
+        &self.pinned
     }
 
     /// Told after each publication.
@@ -103,6 +112,15 @@ impl Publication {
         self.publish(draft.finish());
     }
 
+    /// Takes these components out of the current generation, at the end of the run. Whoever holds
+    /// values of them keeps those; nobody gets new ones.
+    pub(crate) fn close(&self, components: impl IntoIterator<Item = (usize, Arc<str>)>) {
+        let closed = components
+            .into_iter()
+            .map(|(index, name)| (index, Arc::new(Closed(name)) as AnySlot));
+        self.publish(self.current().replacing(closed));
+    }
+
     /// The one place where something becomes visible. There is one publisher at a time: the
     /// manager's start-up, then its one transaction.
     fn publish(&self, next: Generation) {
@@ -117,7 +135,7 @@ impl Publication {
             let mut cached = lock(&shard.0);
             let stale = cached.take_if(|generation| generation.version < version);
             drop(cached);
-            drop(stale);
+            self.pinned.let_go(stale);
         }
         wake_quietly(|| self.changes.send_replace(version));
     }

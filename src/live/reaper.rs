@@ -1,22 +1,36 @@
 //! Where replaced values end: outside the reload, and away from whoever held them last.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::slot::Home;
+use crate::crew::BoxFuture;
 use crate::panic::drop_quietly;
 
-/// The way to the reaper. Every slot has one.
+/// The way to the reaper. Every component has one.
 #[derive(Clone)]
-pub(crate) struct Reaper(mpsc::UnboundedSender<Remains>);
+pub(crate) struct Reaper {
+    arrivals: mpsc::UnboundedSender<Remains>,
+    to_retire: Arc<ToRetire>,
+}
+
+/// How the app ends a value of a component, which is handed to it by move.
+pub(crate) type Retire = Box<dyn Fn(Box<dyn Any + Send>) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// How many values there are of each component that has a `retire`, from their building until that
+/// has ended.
+#[derive(Default)]
+pub(crate) struct ToRetire(Mutex<BTreeMap<Arc<str>, usize>>);
 
 /// What is left of a slot that nobody holds any more.
 ///
 /// Its drop is the end of the value wherever that happens: in the reaper's task, or in place when
 /// that task has ended.
 pub(crate) struct Remains {
-    name: Arc<str>,
+    home: Arc<Home>,
     value: Option<Box<dyn Any + Send>>,
     inputs: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -24,39 +38,92 @@ pub(crate) struct Remains {
 impl Reaper {
     /// The two ends: one for the slots, one for the task that ends values.
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Remains>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        let (arrivals, receiver) = mpsc::unbounded_channel();
+        let to_retire = Arc::default();
+        let reaper = Self {
+            arrivals,
+            to_retire,
+        };
+        (reaper, receiver)
+    }
+
+    pub(crate) fn to_retire(&self) -> &Arc<ToRetire> {
+        &self.to_retire
     }
 
     pub(super) fn reap(&self, remains: Remains) {
         // Without a reaper the error gives the remains back, and they end here.
-        drop(self.0.send(remains));
+        drop(self.arrivals.send(remains));
+    }
+}
+
+impl ToRetire {
+    pub(super) fn add(&self, name: &Arc<str>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(Arc::clone(name)).or_default() += 1;
+    }
+
+    fn remove(&self, name: &Arc<str>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.get_mut(name).expect("each is added once");
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(name);
+        }
+    }
+
+    /// The components, and how many values of each.
+    pub(crate) fn left(&self) -> BTreeMap<Arc<str>, usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl Remains {
-    /// The component whose value it was.
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     pub(super) fn new(
-        name: Arc<str>,
+        home: &Arc<Home>,
         value: Box<dyn Any + Send>,
         inputs: Box<dyn Any + Send + Sync>,
     ) -> Self {
         Self {
-            name,
+            home: Arc::clone(home),
             value: Some(value),
             inputs: Some(inputs),
         }
+    }
+
+    /// The component whose value it was.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.home.name
+    }
+
+    pub(crate) fn is_to_retire(&self) -> bool {
+        self.home.retire.get().is_some()
+    }
+
+    /// Hands the value to the app's function.
+    pub(crate) fn retire(&mut self) -> BoxFuture<'static, ()> {
+        let retire = self.home.retire.get().expect("it has one");
+        retire(self.value.take().expect("a value is retired once"))
     }
 }
 
 impl Drop for Remains {
     fn drop(&mut self) {
+        if self.is_to_retire() && self.value.is_some() {
+            tracing::error!(
+                target: "rekindle",
+                "a value of component `{}` was held for too long to be retired, and is dropped",
+                self.name(),
+            );
+        }
         // First the value, then what it was built from: see invariant 2 of `Slot`.
-        drop_quietly(&self.name, self.value.take());
-        drop_quietly(&self.name, self.inputs.take());
+        drop_quietly(&self.home.name, self.value.take());
+        drop_quietly(&self.home.name, self.inputs.take());
+        if self.is_to_retire() {
+            self.home.reaper.to_retire.remove(&self.home.name);
+        }
     }
 }

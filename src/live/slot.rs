@@ -2,10 +2,10 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::publication::Publication;
-use super::reaper::{Reaper, Remains};
+use super::reaper::{Reaper, Remains, Retire};
 use crate::Stamp;
 
 /// One value of a component, with its stamp and the inputs that it was built from.
@@ -33,7 +33,12 @@ pub(crate) struct Home {
     /// values for ever.
     pub(crate) publication: Weak<Publication>,
     pub(crate) reaper: Reaper,
+    /// How the app ends a value. Set before the first one is built, if at all.
+    pub(crate) retire: OnceLock<Retire>,
 }
+
+/// Stands in a generation for what was closed at the end of the run.
+pub(crate) struct Closed(pub(super) Arc<str>);
 
 /// A slot whose type is known only to the handles of its component.
 pub(crate) type AnySlot = Arc<dyn ErasedSlot>;
@@ -53,6 +58,9 @@ impl<T: Send + Sync + 'static> Slot<T> {
         stamp: Option<Stamp>,
         inputs: Box<dyn Any + Send + Sync>,
     ) -> Arc<Self> {
+        if home.retire.get().is_some() {
+            home.reaper.to_retire().add(&home.name);
+        }
         // Only the order matters, and builds of one component never overlap: no partner needed.
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
@@ -74,28 +82,53 @@ impl<T: Send + Sync + 'static> Slot<T> {
         &self.home
     }
 
-    /// Whether a newer slot of this component is current.
+    /// Whether a newer slot of this component is current, or the component is closed.
     pub(crate) fn is_replaced(&self) -> bool {
         let Some(publication) = self.home.publication.upgrade() else {
             return false;
         };
         let current = publication.current();
-        Self::of(current.slot(self.home.index)).serial > self.serial
+        let slot: &dyn Any = &**current.slot(self.home.index);
+        slot.downcast_ref::<Self>()
+            .is_none_or(|slot| slot.serial > self.serial)
     }
 
     /// The slot of a handle's own component. Its type is `T`, because the handle was made by the
     /// build that fills it.
+    ///
+    /// # Panics
+    ///
+    /// If the component is closed.
     pub(crate) fn of(slot: &AnySlot) -> &Self {
-        let slot: &dyn Any = &**slot;
-        slot.downcast_ref()
-            .expect("a handle has the type of its component")
+        let any: &dyn Any = &**slot;
+        any.downcast_ref().unwrap_or_else(|| Closed::panic(slot))
     }
 
     /// Like [`of`](Self::of), but counted.
     pub(crate) fn share(slot: &AnySlot) -> Arc<Self> {
-        let slot: Arc<dyn Any + Send + Sync> = Arc::<dyn ErasedSlot>::clone(slot);
-        slot.downcast()
-            .expect("a handle has the type of its component")
+        let any: Arc<dyn Any + Send + Sync> = Arc::<dyn ErasedSlot>::clone(slot);
+        any.downcast().unwrap_or_else(|_| Closed::panic(slot))
+    }
+}
+
+impl Closed {
+    #[cold]
+    fn panic(slot: &AnySlot) -> ! {
+        let slot: &dyn Any = &**slot;
+        let Self(name) = slot
+            .downcast_ref()
+            .expect("a handle has the type of its component");
+        panic!("component `{name}` is closed: the run of its manager has ended");
+    }
+}
+
+impl ErasedSlot for Closed {
+    fn stamp(&self) -> Option<Stamp> {
+        None
+    }
+
+    fn inputs(&self) -> &(dyn Any + Send + Sync) {
+        &()
     }
 }
 
@@ -115,7 +148,7 @@ impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
         let value = self.value.take().expect("a value is dropped once");
         let inputs = self.inputs.take().expect("a value is dropped once");
-        let remains = Remains::new(Arc::clone(&self.home.name), Box::new(value), inputs);
+        let remains = Remains::new(&self.home, Box::new(value), inputs);
         self.home.reaper.reap(remains);
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
-use super::reap::reap;
+use super::reap::Reaping;
 use super::serve::serve;
 use super::task::Task;
 use super::transaction::Core;
@@ -30,6 +30,7 @@ where
         graph,
         reloaders,
         notifiers,
+        reaper,
         remains,
         ..
     } = manager;
@@ -48,17 +49,24 @@ where
         .unwrap_or(CENTURY);
 
     let end_reaping = CancellationToken::new();
-    let reaping = reap(remains, end_reaping.clone(), Arc::clone(&ledger));
-    let reaping = Task(tokio::spawn(reaping));
-    let core = Core {
+    let to_retire = Arc::clone(reaper.to_retire());
+    let drains = Arc::clone(&shared.drains);
+    let reaping = Reaping {
+        arrivals: remains,
+        to_retire: Arc::clone(&to_retire),
+        drains: Arc::clone(&drains),
+        ledger: Arc::clone(&ledger),
+    };
+    let reaping = Task(tokio::spawn(reaping.run(end_reaping.clone())));
+    let core = Arc::new(Core {
         shared: Arc::clone(&shared),
         graph,
         reloaders,
         ledger: Arc::clone(&ledger),
         due: Mutex::new(BTreeSet::new()),
         shortest,
-    };
-    let serving = serve(Arc::new(core), notifiers, policy, closer);
+    });
+    let serving = serve(Arc::clone(&core), notifiers, policy, closer);
     let serving = Task(tokio::spawn(serving));
 
     let outcome = guarded(app, shared.stop.clone()).await;
@@ -69,15 +77,36 @@ where
         // The runtime is shutting down.
         Err(_) => None,
     };
+    close(&core);
     // What nobody holds any more is ended before this returns. What is still held, by handles that
     // the app keeps, ends in place when they go.
-    drop(shared);
+    drop((core, shared));
     end_reaping.cancel();
     let grace = ledger.grace();
     let _ = timeout(grace, reaping).await;
     let running = ledger.running();
-    let leftovers = running.iter().map(ToString::to_string).collect();
+    let running = running.iter().map(ToString::to_string);
+    let left = to_retire.left();
+    let held = drains.draining().into_iter();
+    let held = held.filter(|held| left.contains_key(held.component()));
+    let leftovers = running.chain(held.map(|held| held.to_string())).collect();
     conclude(failure, outcome, leftovers, grace)
+}
+
+/// Takes what has to be retired, and what was built from it, out of everybody's reach.
+fn close(core: &Core) {
+    let closing: Vec<_> = core.graph.draining().collect();
+    if closing.is_empty() {
+        return;
+    }
+    let publication = &core.shared.publication;
+    let current = publication.current();
+    let slot = |(index, _): &(usize, _)| (*index, Arc::downgrade(current.slot(*index)));
+    let slots: Vec<_> = closing.iter().map(slot).collect();
+    let generation = current.number;
+    drop(current);
+    publication.close(closing);
+    core.shared.drains.add(&core.graph, generation, slots);
 }
 
 /// What is told is what came first: the failure that ended the run, else how the app ended, else

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::drain::Drains;
 use super::handle::Reports;
 use super::queue::Queue;
 use super::status::{History, Status};
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     /// Tells one manager of the process from another.
     pub(super) id: u64,
     pub(super) publication: Arc<Publication>,
+    pub(super) drains: Arc<Drains>,
     pub(super) queue: Queue,
     /// Cancelled when the end has begun, by the manager or by the app.
     pub(super) stop: CancellationToken,
@@ -33,9 +35,11 @@ impl Shared {
     pub(super) fn new() -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let publication = Publication::new(id);
         Arc::new(Self {
             id,
-            publication: Publication::new(id),
+            drains: Drains::new(Arc::clone(publication.pinned())),
+            publication,
             queue: Queue::new(),
             stop: CancellationToken::new(),
             give_up: OnceLock::new(),
@@ -52,6 +56,7 @@ impl Shared {
             components: current.len(),
             stopping: self.stop.is_cancelled(),
             history,
+            draining: self.drains.draining(),
         }
     }
 

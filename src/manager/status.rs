@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::drain::Draining;
 use crate::{Outcome, Report, StepError};
 
 /// How many reports are kept.
@@ -41,6 +42,7 @@ pub struct Status {
     pub(super) components: usize,
     pub(super) stopping: bool,
     pub(super) history: History,
+    pub(super) draining: Vec<Draining>,
 }
 
 impl Status {
@@ -77,6 +79,12 @@ impl Status {
     /// The reports of the last reloads, at most 16, newest first. Checks are not among them.
     pub fn reports(&self) -> impl ExactSizeIterator<Item = &Arc<Report>> {
         self.history.reports.iter()
+    }
+
+    /// The values that were replaced, have to be [retired](crate::Component::retire) (or may keep
+    /// one that has to be), and are still held; the one that was replaced first comes first.
+    pub fn draining(&self) -> &[Draining] {
+        &self.draining
     }
 
     /// How the notifiers are doing, in the order in which they were added.

@@ -57,6 +57,7 @@ pub(super) async fn supervise(core: &Arc<Core>, wanted: Wanted, batch: &Batch) -
         took: began.elapsed(),
         steps,
         untouched: core.graph.nodes.len() - components,
+        overdue: core.shared.drains.overdue(),
     }
 }
 

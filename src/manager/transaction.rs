@@ -84,7 +84,7 @@ impl Transaction {
             return Ending::Interrupted;
         }
         if any {
-            self.core.shared.publication.commit(draft);
+            self.commit(draft);
         }
         match self.apply(&changed).await {
             Ok(()) => Ending::Outcome(if any {
@@ -94,6 +94,24 @@ impl Transaction {
             }),
             Err(Halt::Failed) => Ending::Outcome(Outcome::Partial),
             Err(Halt::Stopped) => Ending::Interrupted,
+        }
+    }
+
+    fn commit(&self, draft: Draft) {
+        let Shared {
+            publication,
+            drains,
+            ..
+        } = &*self.core.shared;
+        let graph = &self.core.graph;
+        let drained = draft.changed().filter(|&index| graph.nodes[index].drains);
+        let replaced: Vec<_> = drained
+            .map(|index| (index, Arc::downgrade(draft.committed(index))))
+            .collect();
+        let generation = publication.current().number;
+        publication.commit(draft);
+        if !replaced.is_empty() {
+            drains.add(graph, generation, replaced);
         }
     }
 

@@ -1,0 +1,277 @@
+//! Values that were replaced, have to be retired, and are still held.
+
+use std::fmt;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::component::Graph;
+use crate::live::{ErasedSlot, Pinned};
+use crate::race::race;
+
+/// How long old values may be held before that is reported, unless [`Manager::drain`] says
+/// otherwise.
+///
+/// [`Manager::drain`]: crate::Manager::drain
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A value that was replaced and is still held, so that it cannot be retired: what
+/// [`Status::draining`](crate::Status::draining) lists.
+///
+/// `Display` is a phrase: ``component `pool` of generation 3, held for 31.0s by 2 guards``.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let pool = reload.source("pool", async || Ok("a pool")).retire(async |_| ()).await?;
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+///         let held = pool.load();
+///         handle.reload("example").await?;
+///
+///         let status = handle.status();
+///         let draining = &status.draining()[0];
+///         assert_eq!(draining.component(), "pool");
+///         assert_eq!(draining.generation(), 1);
+///         assert_eq!((draining.guards(), draining.leases()), (1, 0));
+///         assert!(!draining.is_overdue());
+///         drop(held);
+///         assert!(handle.status().draining().is_empty());
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Draining {
+    component: Arc<str>,
+    generation: u64,
+    held_for: Duration,
+    overdue: bool,
+    guards: usize,
+    leases: usize,
+    dependants: Vec<Arc<str>>,
+}
+
+impl Draining {
+    /// The name of the component.
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
+    /// The number of the last generation that had the value.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// For how long it has been held since it was replaced.
+    pub fn held_for(&self) -> Duration {
+        self.held_for
+    }
+
+    /// Whether that is longer than the [drain deadline](crate::Manager::drain).
+    pub fn is_overdue(&self) -> bool {
+        self.overdue
+    }
+
+    /// How many guards and snapshots hold it. They hold all values of their generation, so they need
+    /// not be of this component.
+    pub fn guards(&self) -> usize {
+        self.guards
+    }
+
+    /// How many leases, readers, and values that were built from it hold it.
+    pub fn leases(&self) -> usize {
+        self.leases
+    }
+
+    /// The components with an old value that is held, too, and may have been built from this one.
+    pub fn dependants(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.dependants.iter().map(|name| &**name)
+    }
+}
+
+impl fmt::Display for Draining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            component,
+            generation,
+            held_for,
+            guards,
+            leases,
+            ..
+        } = self;
+        write!(
+            f,
+            "component `{component}` of generation {generation}, held for {held_for:.1?} by "
+        )?;
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{guards} guard{} and {leases} lease{}",
+            plural(*guards),
+            plural(*leases)
+        )?;
+        for (index, name) in self.dependants.iter().enumerate() {
+            let before = if index == 0 {
+                ", among them old values of"
+            } else {
+                ","
+            };
+            write!(f, "{before} `{name}`")?;
+        }
+        Ok(())
+    }
+}
+
+/// All of one manager.
+pub(super) struct Drains {
+    pinned: Arc<Pinned>,
+    list: Mutex<List>,
+    added: Notify,
+}
+
+struct List {
+    deadline: Duration,
+    drains: Vec<Drain>,
+}
+
+struct Drain {
+    index: usize,
+    component: Arc<str>,
+    dependants: Vec<usize>,
+    generation: u64,
+    since: Instant,
+    slot: Weak<dyn ErasedSlot>,
+    /// Whether it was said that it is overdue.
+    said: bool,
+}
+
+impl Drain {
+    fn is_held(&self) -> bool {
+        self.slot.strong_count() > 0
+    }
+}
+
+impl Drains {
+    pub(super) fn new(pinned: Arc<Pinned>) -> Arc<Self> {
+        let list = List {
+            deadline: DEADLINE,
+            drains: Vec::new(),
+        };
+        Arc::new(Self {
+            pinned,
+            list: Mutex::new(list),
+            added: Notify::new(),
+        })
+    }
+
+    pub(super) fn set_deadline(&self, deadline: Duration) {
+        self.lock().deadline = deadline;
+    }
+
+    /// To be called when these slots, of that generation, have been replaced.
+    pub(super) fn add(
+        &self,
+        graph: &Graph,
+        generation: u64,
+        replaced: impl IntoIterator<Item = (usize, Weak<dyn ErasedSlot>)>,
+    ) {
+        let since = Instant::now();
+        let mut list = self.lock();
+        list.drains.retain(Drain::is_held);
+        for (index, slot) in replaced {
+            let node = &graph.nodes[index];
+            list.drains.push(Drain {
+                index,
+                component: Arc::clone(&node.entry.name),
+                dependants: node.dependants.clone(),
+                generation,
+                since,
+                slot,
+                said: false,
+            });
+        }
+        drop(list);
+        self.added.notify_one();
+    }
+
+    /// What is still held, in the order in which it was replaced.
+    pub(super) fn draining(&self) -> Vec<Draining> {
+        let mut list = self.lock();
+        list.drains.retain(Drain::is_held);
+        let drains = list.drains.iter();
+        drains.map(|drain| self.describe(drain, &list)).collect()
+    }
+
+    /// What is held past the deadline.
+    pub(super) fn overdue(&self) -> Vec<Draining> {
+        let mut draining = self.draining();
+        draining.retain(Draining::is_overdue);
+        draining
+    }
+
+    /// Logs what is overdue, each once, for as long as this is polled.
+    pub(super) async fn say_what_is_overdue(&self) {
+        loop {
+            let next = self.next_deadline();
+            let deadline = async {
+                match next {
+                    Some(next) => sleep_until(next).await,
+                    None => pending().await,
+                }
+            };
+            _ = race(deadline, self.added.notified()).await;
+            for draining in self.newly_overdue() {
+                tracing::warn!(target: "rekindle", "still draining: {draining}");
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let list = self.lock();
+        let unsaid = list.drains.iter().filter(|drain| !drain.said);
+        let ends = unsaid.map(|drain| drain.since.checked_add(list.deadline));
+        ends.flatten().min()
+    }
+
+    fn newly_overdue(&self) -> Vec<Draining> {
+        let mut list = self.lock();
+        list.drains.retain(Drain::is_held);
+        let unsaid = list.drains.iter().filter(|drain| !drain.said);
+        let described = unsaid.map(|drain| self.describe(drain, &list));
+        let overdue: Vec<_> = described.filter(Draining::is_overdue).collect();
+        let deadline = list.deadline;
+        for drain in &mut list.drains {
+            drain.said |= drain.since.elapsed() >= deadline;
+        }
+        overdue
+    }
+
+    fn describe(&self, drain: &Drain, list: &List) -> Draining {
+        let holders = self.pinned.holders(drain.index, &drain.slot);
+        let held_for = drain.since.elapsed();
+        let others = list.drains.iter();
+        let dependants = others.filter(|other| drain.dependants.contains(&other.index));
+        Draining {
+            component: Arc::clone(&drain.component),
+            generation: drain.generation,
+            held_for,
+            overdue: held_for >= list.deadline,
+            guards: holders.guards,
+            leases: holders.leases,
+            dependants: dependants
+                .map(|other| Arc::clone(&other.component))
+                .collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
