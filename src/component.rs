@@ -3,11 +3,14 @@
 mod builder;
 mod graph;
 mod inputs;
+mod runner;
 mod source;
 mod walk;
 
 pub use builder::{Apply, Component};
 pub(crate) use graph::Graph;
 pub use inputs::Inputs;
+pub use runner::OnExit;
+pub(crate) use runner::{Runnable, Runs};
 pub use source::{Reading, Source, Stamp, Watch};
 pub(crate) use walk::prepare;

@@ -71,6 +71,10 @@ enum Kind {
         name: Arc<str>,
         error: StepError,
     },
+    Task {
+        name: Arc<str>,
+        error: Option<StepError>,
+    },
     AppPanicked {
         error: StepError,
     },
@@ -114,6 +118,13 @@ impl Error {
 
     pub(crate) fn notifier(name: &Arc<str>, error: StepError) -> Self {
         Self(Arc::new(Kind::Notifier {
+            name: Arc::clone(name),
+            error,
+        }))
+    }
+
+    pub(crate) fn task(name: &Arc<str>, error: Option<StepError>) -> Self {
+        Self(Arc::new(Kind::Task {
             name: Arc::clone(name),
             error,
         }))
@@ -321,6 +332,10 @@ impl fmt::Display for Error {
                 }
             }
             Kind::Notifier { name, .. } => write!(f, "notifier `{name}` failed"),
+            Kind::Task { name, error: None } => {
+                write!(f, "the task of component `{name}` ended by itself")
+            }
+            Kind::Task { name, .. } => write!(f, "the task of component `{name}` failed"),
             Kind::AppPanicked { .. } => f.write_str("the app panicked"),
             Kind::StillRunning { names, grace } => {
                 write!(f, "still running {grace:?} after the stop: {}", names.join(", "))
@@ -341,6 +356,7 @@ impl StdError for Error {
             Kind::Start { error, .. }
             | Kind::Notifier { error, .. }
             | Kind::AppPanicked { error } => Some(error),
+            Kind::Task { error, .. } => error.as_ref().map(|error| error as _),
             Kind::Reload(report) => report
                 .failure()
                 .and_then(|step| step.error())

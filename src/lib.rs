@@ -118,10 +118,12 @@ mod signals;
 mod stragglers;
 mod trigger;
 
-pub use component::{Apply, Component, Inputs, Reading, Source, Stamp, Watch};
+pub use component::{Apply, Component, Inputs, OnExit, Reading, Source, Stamp, Watch};
 pub use error::{BoxError, Error, StepError};
 pub use live::{Guard, Lease, Live, Reader, Selection, Snapshot};
-pub use manager::{Added, Draining, Handle, Manager, NotifierStatus, OnError, Reports, Status};
+pub use manager::{
+    Added, Draining, Handle, Manager, NotifierStatus, OnError, Reports, Status, TaskStatus,
+};
 pub use notify::Notifier;
 pub use output::{AppOutput, Built, Done};
 pub use reloader::Reloader;

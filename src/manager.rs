@@ -23,13 +23,14 @@ mod shared;
 mod status;
 mod supervise;
 mod task;
+mod tasks;
 mod transaction;
 
 pub use added::Added;
 pub use drain::Draining;
 pub use handle::{Handle, Reports};
 pub use policy::OnError;
-pub use status::{NotifierStatus, Status};
+pub use status::{NotifierStatus, Status, TaskStatus};
 
 use crate::component::Graph;
 use crate::crew::{Kind, Ledger};

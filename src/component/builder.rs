@@ -8,11 +8,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::graph::{Applied, Build, Derived, Effect, Fresh, FromSource, Node, Run};
 use super::inputs::{Bound, Inputs};
+use super::runner::{OnExit, One, Runner, Runs};
 use super::source::{Source, Watch};
 use crate::crew::{Kind, run_alone};
-use crate::live::{Draft, Home, Live, Retire};
+use crate::live::{Draft, Home, Lease, Live, Retire};
 use crate::manager::Manager;
 use crate::panic::catch;
 use crate::{BoxError, Built, Done, Error, StepError, inside};
@@ -58,6 +61,8 @@ pub struct Component<'m, T> {
     home: Arc<Home>,
     wiring: Wiring,
     make: Make,
+    runner: Option<Box<dyn Runner>>,
+    on_exit: OnExit,
     value: PhantomData<fn() -> T>,
 }
 
@@ -141,6 +146,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             home,
             wiring,
             make,
+            runner: None,
+            on_exit: OnExit::default(),
             value: PhantomData,
         }
     }
@@ -238,6 +245,72 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         self
     }
 
+    /// What the value does while it is current: a task that is started at the commit, with a
+    /// [`Lease`] of the value and a token that tells it to stop.
+    ///
+    /// For what runs and is replaced as a whole: a consumer, a poller, the accept loop of a listener.
+    /// A build prepares, and starts nothing; so a reload that is refused has started nothing. At the
+    /// commit the new task starts and the old one is told to stop: the two overlap, and the old one
+    /// has the [drain deadline](Manager::drain) to finish, after which it is dropped and named in the
+    /// log. The first task starts with [`Manager::run`]. At the end tasks are told to stop when the
+    /// app has returned, and have the [grace period](Manager::grace).
+    ///
+    /// A task that ends by itself is logged, listed in [`Status::tasks`](crate::Status::tasks), and
+    /// dealt with according to [`on_exit`](Self::on_exit). An error or a panic counts as an end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rekindle::Lease;
+    /// use tokio::sync::mpsc;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let (beats, mut received) = mpsc::unbounded_channel();
+    /// let heart = async move |every: Lease<Duration>, stop: CancellationToken| {
+    ///     while !stop.is_cancelled() {
+    ///         _ = beats.send(());
+    ///         _ = tokio::time::timeout(*every, stop.cancelled()).await;
+    ///     }
+    /// };
+    /// reload.source("heart", async || Ok(Duration::from_millis(10))).runs(heart).await?;
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         received.recv().await;
+    ///         received.recv().await;
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn runs<F, Fut>(mut self, run: F) -> Self
+    where
+        F: FnOnce(Lease<T>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        self.runner = Some(Box::new(One::new(&self.name, run)));
+        self
+    }
+
+    /// What becomes of the [task](Self::runs) if it ends though nobody told it to (default:
+    /// [`OnExit::Restart`]).
+    ///
+    /// ```
+    /// use rekindle::OnExit;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let cache = reload.source("cache", async || Ok("a cache"));
+    /// cache.runs(async |_, _| println!("warmed up")).on_exit(OnExit::Leave).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_exit(mut self, on_exit: OnExit) -> Self {
+        self.on_exit = on_exit;
+        self
+    }
+
     async fn build(self) -> Result<Live<T>, Error> {
         let Self {
             manager,
@@ -246,6 +319,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             home,
             wiring,
             make,
+            runner,
+            on_exit,
             ..
         } = self;
         let inputs = wiring.check(&name)?;
@@ -262,9 +337,10 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         };
         let index = manager.publication().add(slot);
         let is_retired = home.retire.get().is_some();
+        let runs = runner.map(|runner| Runs { runner, on_exit });
         manager
             .graph()
-            .add_node(Node::new(&entry, inputs, build, is_retired));
+            .add_node(Node::new(&entry, inputs, build, is_retired, runs));
         manager.claim_name(&name);
         if let Some(Watch(notifier)) = watch {
             manager.attend(notifier);

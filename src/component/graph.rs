@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::inputs::Bound;
+use super::runner::Runs;
 use crate::crew::{BoxFuture, Entry};
 use crate::live::{AnySlot, Draft, Home, Slot};
 use crate::panic::Quiet;
@@ -33,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) effects: Vec<usize>,
     /// Whether its values are retired, or may keep values that are: those are waited for.
     pub(crate) drains: bool,
+    /// How its values run, if they do.
+    pub(crate) runs: Option<Runs>,
 }
 
 pub(crate) struct Effect {
@@ -109,6 +112,7 @@ impl Node {
         inputs: Vec<usize>,
         build: Box<dyn Build>,
         is_retired: bool,
+        runs: Option<Runs>,
     ) -> Self {
         Self {
             entry: Arc::clone(entry),
@@ -117,6 +121,7 @@ impl Node {
             dependants: Vec::new(),
             effects: Vec::new(),
             drains: is_retired,
+            runs,
         }
     }
 }

@@ -42,8 +42,21 @@ pub(crate) enum Kind {
     Effect,
     Reloader,
     Notifier,
+    Task,
     Retire,
     Drop,
+}
+
+impl Kind {
+    /// Whether it may run for as long as it likes, so that only blocking its thread is worth a word.
+    pub(super) fn is_endless(self) -> bool {
+        matches!(self, Self::Notifier | Self::Task)
+    }
+
+    /// Whether it is part of a reload.
+    pub(crate) fn is_step(self) -> bool {
+        matches!(self, Self::Component | Self::Effect | Self::Reloader)
+    }
 }
 
 impl Entry {
@@ -169,6 +182,7 @@ impl fmt::Display for Entry {
             Kind::Effect => "effect",
             Kind::Reloader => "reloader",
             Kind::Notifier => "notifier",
+            Kind::Task => "the task of component",
             Kind::Retire => "the retirement of an old value of",
             Kind::Drop => "the drop of an old value of",
         };

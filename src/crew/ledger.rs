@@ -62,19 +62,29 @@ impl Ledger {
         let _ = entry.watch(drop);
     }
 
-    /// What runs and has to come to an end. A notifier waits for as long as it likes; it is among
-    /// them only while it blocks its thread.
+    /// What runs and has to come to an end. A notifier or a task may run for as long as it likes; it
+    /// is among them only while it blocks its thread.
     pub(crate) fn running(&self) -> Vec<Arc<Entry>> {
-        let steps: Vec<_> = lock(&self.steps).iter().filter_map(Weak::upgrade).collect();
-        let must_end = |entry: &Arc<Entry>| {
-            entry.is_running() && (entry.kind != Kind::Notifier || entry.is_polling())
-        };
-        steps.into_iter().filter(must_end).collect()
+        let mut steps = self.steps();
+        let must_end = |entry: &Arc<Entry>| !entry.kind.is_endless() || entry.is_polling();
+        steps.retain(|entry| entry.is_running() && must_end(entry));
+        steps
+    }
+
+    /// The tasks of components that run.
+    pub(crate) fn tasks(&self) -> Vec<Arc<Entry>> {
+        let mut tasks = self.steps();
+        tasks.retain(|entry| entry.kind == Kind::Task && entry.is_running());
+        tasks
+    }
+
+    fn steps(&self) -> Vec<Arc<Entry>> {
+        lock(&self.steps).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Those whose last job was made since then, whether it has ended or not.
     pub(crate) fn made_since(&self, then: Instant) -> Vec<Arc<Entry>> {
-        let mut steps: Vec<_> = lock(&self.steps).iter().filter_map(Weak::upgrade).collect();
+        let mut steps = self.steps();
         steps.retain(|entry| entry.made_since(then));
         steps
     }

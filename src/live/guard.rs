@@ -94,6 +94,11 @@ impl<T: Send + Sync + 'static> Lease<T> {
         Self(slot)
     }
 
+    /// Which value it is: no other in this process has the number.
+    pub(crate) fn serial(&self) -> u64 {
+        self.0.serial()
+    }
+
     /// Whether both hold the same value, not merely an equal one.
     pub(crate) fn is(&self, slot: &Slot<T>) -> bool {
         std::ptr::eq(&raw const *self.0, slot)

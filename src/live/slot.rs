@@ -78,6 +78,10 @@ impl<T: Send + Sync + 'static> Slot<T> {
             .expect("a slot is emptied only by its drop")
     }
 
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
     pub(crate) fn home(&self) -> &Arc<Home> {
         &self.home
     }

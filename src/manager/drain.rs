@@ -175,6 +175,10 @@ impl Drains {
         self.lock().deadline = deadline;
     }
 
+    pub(super) fn deadline(&self) -> Duration {
+        self.lock().deadline
+    }
+
     /// To be called when these slots, of that generation, have been replaced.
     pub(super) fn add(
         &self,

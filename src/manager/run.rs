@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,7 @@ use super::Manager;
 use super::reap::Reaping;
 use super::serve::serve;
 use super::task::Task;
+use super::tasks::Tasks;
 use super::transaction::Core;
 use crate::crew::CENTURY;
 use crate::error::Chain;
@@ -58,7 +60,10 @@ where
         ledger: Arc::clone(&ledger),
     };
     let reaping = Task(tokio::spawn(reaping.run(end_reaping.clone())));
+    let (fatal, failures) = mpsc::unbounded_channel();
     let core = Arc::new(Core {
+        tasks: Tasks::new(&shared, &ledger, fatal.clone()),
+        fatal,
         shared: Arc::clone(&shared),
         graph,
         reloaders,
@@ -66,9 +71,12 @@ where
         due: Mutex::new(BTreeSet::new()),
         shortest,
     });
-    let serving = serve(Arc::clone(&core), notifiers, policy, closer);
+    let serving = serve(Arc::clone(&core), notifiers, policy, closer, failures);
     let serving = Task(tokio::spawn(serving));
 
+    if !shared.stop.is_cancelled() {
+        core.tasks.start(&core.graph);
+    }
     let outcome = guarded(app, shared.stop.clone()).await;
     shared.close();
     let failure = match serving.await {
@@ -77,19 +85,21 @@ where
         // The runtime is shutting down.
         Err(_) => None,
     };
+    let grace = ledger.grace();
+    let late = core.tasks.end(grace).await;
     close(&core);
     // What nobody holds any more is ended before this returns. What is still held, by handles that
     // the app keeps, ends in place when they go.
     drop((core, shared));
     end_reaping.cancel();
-    let grace = ledger.grace();
     let _ = timeout(grace, reaping).await;
     let running = ledger.running();
     let running = running.iter().map(ToString::to_string);
     let left = to_retire.left();
     let held = drains.draining().into_iter();
     let held = held.filter(|held| left.contains_key(held.component()));
-    let leftovers = running.chain(held.map(|held| held.to_string())).collect();
+    let held = held.map(|held| held.to_string());
+    let leftovers = late.into_iter().chain(running).chain(held).collect();
     conclude(failure, outcome, leftovers, grace)
 }
 

@@ -41,21 +41,22 @@ pub(super) async fn serve(
     notifiers: Vec<Attended>,
     policy: OnError,
     closer: CloseOnDrop,
+    mut failures: mpsc::UnboundedReceiver<Error>,
 ) -> Option<Error> {
     let shared = Arc::clone(&core.shared);
-    let (fatal, mut failures) = mpsc::unbounded_channel();
     let mut attending = JoinSet::new();
     for notifier in notifiers {
-        attending.spawn(notifier.run(Arc::clone(&shared), policy, fatal.clone()));
+        let fatal = core.fatal.clone();
+        attending.spawn(notifier.run(Arc::clone(&shared), policy, fatal));
     }
     let mut failure = None;
     loop {
-        let failed = async { failures.recv().await.expect("this function holds a sender") };
+        let failed = async { failures.recv().await.expect("the core holds a sender") };
         let events = race(failed, shared.queue.next());
         match race(shared.stop.cancelled(), events).await {
             Either::First(()) => break,
-            Either::Second(Either::First(notifier)) => {
-                failure = Some(notifier);
+            Either::Second(Either::First(error)) => {
+                failure = Some(error);
                 break;
             }
             Either::Second(Either::Second((wanted, batch))) => {
@@ -82,12 +83,10 @@ async fn wind_down(core: &Core, mut attending: JoinSet<()>) {
     attending.abort_all();
     let all_gone = async { while attending.join_next().await.is_some() {} };
     let _ = timeout_at(give_up, all_gone).await;
-    // Drops have their time when the app has returned.
+    // What belongs to values has its time when the app has returned.
     let is_running = || {
-        core.ledger
-            .running()
-            .iter()
-            .any(|entry| entry.kind != Kind::Drop)
+        let mut running = core.ledger.running().into_iter();
+        running.any(|entry| entry.kind.is_step() || entry.kind == Kind::Notifier)
     };
     while is_running() && Instant::now() < give_up {
         sleep(LOOK).await;

@@ -1,6 +1,6 @@
 //! How a manager is doing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -87,6 +87,12 @@ impl Status {
         &self.draining
     }
 
+    /// How the tasks are doing, those that were told to stop and have not yet among them, in the order
+    /// in which their values were built.
+    pub fn tasks(&self) -> impl ExactSizeIterator<Item = &TaskStatus> {
+        self.history.tasks.values()
+    }
+
     /// How the notifiers are doing, in the order in which they were added.
     pub fn notifiers(&self) -> &[NotifierStatus] {
         &self.history.notifiers
@@ -162,6 +168,76 @@ impl NotifierStatus {
     }
 }
 
+/// How a [task](crate::Component::runs) is doing.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new();
+/// let feed = reload.source("feed", async || Ok("a feed"));
+/// feed.runs(async |_, _| Err("no connection".into())).await?;
+/// let handle = reload.handle();
+/// reload
+///     .run(async move |_stop| {
+/// #       while handle.status().tasks().all(|task| task.failures() == 0) {
+/// #           tokio::task::yield_now().await;
+/// #       }
+///         let status = handle.status();
+///         let feed = status.tasks().next().expect("it is started again");
+///         assert_eq!(feed.component(), "feed");
+///         assert_eq!(feed.error().map(|error| error.to_string()), Some("no connection".into()));
+///         assert!(!feed.has_ended());
+///         Ok(())
+///     })
+///     .await
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TaskStatus {
+    component: Arc<str>,
+    failures: u64,
+    ended: bool,
+    error: Option<StepError>,
+}
+
+impl TaskStatus {
+    pub(super) fn new(component: &Arc<str>) -> Self {
+        Self {
+            component: Arc::clone(component),
+            failures: 0,
+            ended: false,
+            error: None,
+        }
+    }
+
+    /// Takes note that it ended by itself.
+    pub(super) fn ended(&mut self, error: Option<&StepError>, restarts: bool) {
+        self.failures += 1;
+        self.error = error.cloned();
+        self.ended = !restarts;
+    }
+
+    /// The component that it belongs to; of a collection, with the key: `listeners[127.0.0.1:80]`.
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
+    /// How often it has ended by itself since it was started at a commit.
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Whether it has ended, and is not started again.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Why it ended by itself last, if that was an error.
+    pub fn error(&self) -> Option<&StepError> {
+        self.error.as_ref()
+    }
+}
+
 /// What is remembered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
@@ -171,6 +247,8 @@ pub(super) struct History {
     last_failure: Option<SystemTime>,
     consecutive_failures: u64,
     pub(super) notifiers: Vec<NotifierStatus>,
+    /// By the serial number of the value.
+    pub(super) tasks: BTreeMap<u64, TaskStatus>,
 }
 
 impl History {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::queue::{Batch, Wanted};
 use super::task::Task;
 use super::transaction::{Core, Transaction};
-use crate::crew::{Entry, Gate, Kind};
+use crate::crew::{Entry, Gate};
 use crate::race::{Either, race};
 use crate::report::Log;
 use crate::{Action, Outcome, Report, Step, inside};
@@ -182,7 +182,7 @@ impl Supervisor<'_> {
         });
         // Those that have ended, and whose results the reload has not looked at.
         let ended = self.core.ledger.made_since(self.began).into_iter();
-        let ended = ended.filter(|entry| is_step(entry));
+        let ended = ended.filter(|entry| entry.kind.is_step());
         let ended = ended.map(|entry| Step::new(&entry, Action::Abandoned, Duration::ZERO));
         let to_come = committed.then(|| self.core.effects_to_come());
         let to_come = to_come.into_iter().flatten();
@@ -211,7 +211,7 @@ impl Supervisor<'_> {
     /// The steps of this reload that run.
     fn running(&self) -> Vec<Running> {
         let running = self.core.ledger.running().into_iter();
-        let steps = running.filter(|entry| is_step(entry));
+        let steps = running.filter(|entry| entry.kind.is_step());
         let steps = steps.map(|entry| (Arc::clone(&entry), entry.since()));
         let began = self.began;
         let of_this_reload = |(entry, since): &Running| match since {
@@ -230,8 +230,4 @@ fn overdue((entry, since): &Running) -> Option<Step> {
     let took = since.as_ref()?.elapsed();
     let is_overdue = took >= entry.timeout() + SLACK;
     is_overdue.then(|| Step::failed(entry, entry.overdue(), took))
-}
-
-fn is_step(entry: &Entry) -> bool {
-    matches!(entry.kind, Kind::Component | Kind::Effect | Kind::Reloader)
 }

@@ -7,15 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::shared::Shared;
 use super::supervise::Ending;
+use super::tasks::Tasks;
 use crate::component::{Graph, prepare};
 use crate::crew::{BoxFuture, Crew, Entry, Finished, Gate, Job, Ledger};
 use crate::live::Draft;
 use crate::panic::Quiet;
 use crate::reloader::DynReloader;
 use crate::report::Log;
-use crate::{Action, Outcome, Step, StepError, Triggers};
+use crate::{Action, Error, Outcome, Step, StepError, Triggers};
 
 /// Everything that a reload needs, fixed once the app runs.
 pub(super) struct Core {
@@ -23,6 +26,9 @@ pub(super) struct Core {
     pub(super) graph: Graph,
     pub(super) reloaders: BTreeMap<i32, Vec<Hook>>,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) tasks: Tasks,
+    /// To the loop: what ends the run.
+    pub(super) fatal: mpsc::UnboundedSender<Error>,
     /// Effects that failed or were skipped, and are tried again by the next reload.
     pub(super) due: Mutex<BTreeSet<usize>>,
     /// The shortest timeout of all steps.
@@ -109,9 +115,19 @@ impl Transaction {
             .map(|index| (index, Arc::downgrade(draft.committed(index))))
             .collect();
         let generation = publication.current().number;
+        let running = draft
+            .changed()
+            .filter(|&index| graph.nodes[index].runs.is_some());
+        let running: Vec<_> = running.collect();
         publication.commit(draft);
         if !replaced.is_empty() {
             drains.add(graph, generation, replaced);
+        }
+        let current = publication.current();
+        for index in running {
+            if let Some(runs) = &graph.nodes[index].runs {
+                self.core.tasks.switch(index, runs, current.slot(index));
+            }
         }
     }
 

@@ -1,0 +1,96 @@
+//! Components that run: what a value does while it is current.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::Done;
+use crate::crew::BoxFuture;
+use crate::live::{AnySlot, Lease, Slot};
+
+/// What becomes of a task that ends though nobody told it to: see
+/// [`Component::on_exit`](crate::Component::on_exit).
+///
+/// ```
+/// assert_eq!(rekindle::OnExit::default(), rekindle::OnExit::Restart);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnExit {
+    /// It is started again from the same value, after a pause that doubles from 100 ms to 30 s.
+    #[default]
+    Restart,
+    /// It stays ended until its component is replaced: for tasks that have something to do once.
+    Leave,
+    /// The run ends with an error that names it.
+    Stop,
+}
+
+/// How the values of a component run.
+pub(crate) struct Runs {
+    pub(crate) runner: Box<dyn Runner>,
+    pub(crate) on_exit: OnExit,
+}
+
+pub(crate) trait Runner: Send + Sync {
+    /// What has to run while this slot is current.
+    fn tasks(&self, slot: &AnySlot) -> Vec<Runnable>;
+}
+
+/// A value that can run. It holds the value, so that it can be started again.
+pub(crate) struct Runnable {
+    pub(crate) name: Arc<str>,
+    /// Which value it is.
+    pub(crate) serial: u64,
+    pub(crate) start: Start,
+}
+
+type Start = Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send + Sync>;
+
+impl Runnable {
+    pub(super) fn new<T, F, Fut>(name: &Arc<str>, lease: Lease<T>, run: &Arc<F>) -> Self
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce(Lease<T>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        let run = Arc::clone(run);
+        Self {
+            name: Arc::clone(name),
+            serial: lease.serial(),
+            start: Box::new(move |stop| {
+                let future = F::clone(&run)(lease.clone(), stop);
+                Box::pin(async move { future.await.into_result() })
+            }),
+        }
+    }
+}
+
+/// A component whose value is one task.
+pub(super) struct One<T, F> {
+    name: Arc<str>,
+    run: Arc<F>,
+    value: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T, F> One<T, F> {
+    pub(super) fn new(name: &Arc<str>, run: F) -> Self {
+        Self {
+            name: Arc::clone(name),
+            run: Arc::new(run),
+            value: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<T, F, Fut> Runner for One<T, F>
+where
+    T: Send + Sync + 'static,
+    F: FnOnce(Lease<T>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Done> + Send + 'static,
+{
+    fn tasks(&self, slot: &AnySlot) -> Vec<Runnable> {
+        let lease = Lease::new(Slot::share(slot));
+        vec![Runnable::new(&self.name, lease, &self.run)]
+    }
+}
