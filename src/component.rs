@@ -1,6 +1,7 @@
 //! Components: named values built by functions.
 
 mod builder;
+mod each;
 mod graph;
 mod inputs;
 mod runner;
@@ -8,6 +9,7 @@ mod source;
 mod walk;
 
 pub use builder::{Apply, Component};
+pub use each::Each;
 pub(crate) use graph::Graph;
 pub use inputs::Inputs;
 pub use runner::OnExit;

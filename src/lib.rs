@@ -118,9 +118,9 @@ mod signals;
 mod stragglers;
 mod trigger;
 
-pub use component::{Apply, Component, Inputs, OnExit, Reading, Source, Stamp, Watch};
+pub use component::{Apply, Component, Each, Inputs, OnExit, Reading, Source, Stamp, Watch};
 pub use error::{BoxError, Error, StepError};
-pub use live::{Guard, Lease, Live, Reader, Selection, Snapshot};
+pub use live::{Guard, Keyed, Lease, Live, Reader, Selection, Snapshot};
 pub use manager::{
     Added, Draining, Handle, Manager, NotifierStatus, OnError, Reports, Status, TaskStatus,
 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 mod generation;
 mod guard;
+mod keyed;
 mod pinned;
 mod publication;
 mod reader;
@@ -16,6 +17,7 @@ mod snapshot;
 
 pub(crate) use generation::{Draft, Generation};
 pub use guard::{Guard, Lease};
+pub use keyed::Keyed;
 pub(crate) use pinned::Pinned;
 pub(crate) use publication::Publication;
 pub use reader::Reader;

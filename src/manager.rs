@@ -37,7 +37,9 @@ use crate::crew::{Kind, Ledger};
 use crate::live::{Home, Publication, Reaper, Remains};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
-use crate::{Apply, BoxError, Built, Component, Done, Error, Inputs, Notifier, Reloader, Source};
+use crate::{
+    Apply, BoxError, Built, Component, Done, Each, Error, Inputs, Notifier, Reloader, Source,
+};
 use attend::Attended;
 use serve::CloseOnDrop;
 use shared::Shared;
@@ -288,6 +290,63 @@ impl Manager {
         Component::derived(self, name.into().into(), inputs, build)
     }
 
+    /// Adds a collection: a component with one value per key. See [`Each`].
+    ///
+    /// `settings` tells from the inputs which keys there are, and the setting of each; `build` makes
+    /// the value of one key. A reload builds the keys that are new and those whose setting is another
+    /// (`PartialEq`), concurrently; all others keep the value that they have, the same instance. One
+    /// that cannot be built refuses the reload, and is named by its key, which is therefore no secret.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::collections::BTreeMap;
+    ///
+    /// #[derive(Clone, PartialEq)]
+    /// struct Upstream {
+    ///     address: String,
+    /// }
+    /// struct Config {
+    ///     upstreams: BTreeMap<String, Upstream>,
+    /// }
+    /// struct Pool(String);
+    ///
+    /// # let mut reload = rekindle::Manager::new();
+    /// # let upstream = Upstream { address: "[::1]:80".into() };
+    /// # let upstreams = BTreeMap::from([("web".to_owned(), upstream)]);
+    /// # let read = async || Ok(Config { upstreams });
+    /// let config = reload.source("config", read).await?;
+    /// let pools = reload
+    ///     .each(
+    ///         "pools",
+    ///         config.select(|config| &config.upstreams),
+    ///         |upstreams| upstreams,
+    ///         async |_name, upstream| Ok(Pool(upstream.address)),
+    ///     )
+    ///     .retire(async |old: Pool| println!("closes the connections to {}", old.0))
+    ///     .await?;
+    /// assert_eq!(pools.load().get("web").expect("it is there").0, "[::1]:80");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn each<I, K, S, F, G, Fut>(
+        &mut self,
+        name: impl Into<String>,
+        inputs: I,
+        settings: F,
+        build: G,
+    ) -> Each<'_, K, <Fut::Output as Built>::Value>
+    where
+        I: Inputs,
+        K: Ord + Clone + fmt::Display + Send + Sync + 'static,
+        S: PartialEq + Clone + Send + Sync + 'static,
+        F: FnOnce(I::Values) -> BTreeMap<K, S> + Clone + Send + Sync + 'static,
+        G: FnOnce(K, S) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Built> + Send + 'static,
+    {
+        Each::new(self, name.into().into(), &inputs, settings, build)
+    }
+
     /// Adds an effect that pushes values into something that is not ours, such as a log filter.
     ///
     /// `.await` runs it for the first time. After that it runs, after the commit, whenever its
@@ -497,6 +556,7 @@ impl Manager {
             publication: Arc::downgrade(self.publication()),
             reaper: self.reaper.clone(),
             retire: OnceLock::new(),
+            member: None,
         })
     }
 

@@ -21,7 +21,8 @@ use crate::panic::catch;
 use crate::{BoxError, Built, Done, Error, StepError, inside};
 
 type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'm>>;
-type Make = Box<dyn FnOnce() -> Result<(Box<dyn Build>, Option<Watch>), BoxError> + Send>;
+pub(super) type Make =
+    Box<dyn FnOnce() -> Result<(Box<dyn Build>, Option<Watch>), BoxError> + Send>;
 
 /// A component in the making: what [`Manager::source`] and [`Manager::derive`] give.
 ///
@@ -61,21 +62,23 @@ pub struct Component<'m, T> {
     home: Arc<Home>,
     wiring: Wiring,
     make: Make,
-    runner: Option<Box<dyn Runner>>,
+    pub(super) runner: Option<Box<dyn Runner>>,
     on_exit: OnExit,
+    /// Whether its values, or their members, are retired or run.
+    pub(super) drains: bool,
     value: PhantomData<fn() -> T>,
 }
 
 /// Which components are read.
 #[derive(Default)]
-struct Wiring {
+pub(super) struct Wiring {
     inputs: Vec<usize>,
     /// The name of the first input that belongs to another manager.
     foreign: Option<Arc<str>>,
 }
 
 impl Wiring {
-    fn of(manager: &Manager, bound: &impl Bound) -> Self {
+    pub(super) fn of(manager: &Manager, bound: &impl Bound) -> Self {
         let mut wiring = Self::default();
         bound.visit(&mut |handle| {
             if !Arc::ptr_eq(handle.publication, manager.publication()) {
@@ -137,7 +140,12 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         Self::new(manager, home, wiring, make)
     }
 
-    fn new(manager: &'m mut Manager, home: Arc<Home>, wiring: Wiring, make: Make) -> Self {
+    pub(super) fn new(
+        manager: &'m mut Manager,
+        home: Arc<Home>,
+        wiring: Wiring,
+        make: Make,
+    ) -> Self {
         let timeout = manager.default_timeout();
         Self {
             manager,
@@ -148,6 +156,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             make,
             runner: None,
             on_exit: OnExit::default(),
+            drains: false,
             value: PhantomData,
         }
     }
@@ -228,20 +237,14 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn retire<F, Fut>(self, retire: F) -> Self
+    pub fn retire<F, Fut>(mut self, retire: F) -> Self
     where
         F: FnOnce(T) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Done> + Send + 'static,
     {
-        let retire: Retire = Box::new(move |value: Box<dyn Any + Send>| {
-            let value = value
-                .downcast()
-                .expect("a slot has the type of its component");
-            let future = retire.clone()(*value);
-            Box::pin(async move { future.await.into_result() })
-        });
         // Given twice, the first counts.
-        _ = self.home.retire.set(retire);
+        _ = self.home.retire.set(erased(retire));
+        self.drains = true;
         self
     }
 
@@ -253,7 +256,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     /// commit the new task starts and the old one is told to stop: the two overlap, and the old one
     /// has the [drain deadline](Manager::drain) to finish, after which it is dropped and named in the
     /// log. The first task starts with [`Manager::run`]. At the end tasks are told to stop when the
-    /// app has returned, and have the [grace period](Manager::grace).
+    /// app has returned, and have the [grace period](Manager::grace); then the component is closed, as
+    /// with [`retire`](Self::retire).
     ///
     /// A task that ends by itself is logged, listed in [`Status::tasks`](crate::Status::tasks), and
     /// dealt with according to [`on_exit`](Self::on_exit). An error or a panic counts as an end.
@@ -289,6 +293,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         Fut: Future<Output: Done> + Send + 'static,
     {
         self.runner = Some(Box::new(One::new(&self.name, run)));
+        self.drains = true;
         self
     }
 
@@ -316,11 +321,11 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             manager,
             name,
             timeout,
-            home,
             wiring,
             make,
             runner,
             on_exit,
+            drains,
             ..
         } = self;
         let inputs = wiring.check(&name)?;
@@ -336,17 +341,32 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             unreachable!("a first build has nothing to be unchanged from");
         };
         let index = manager.publication().add(slot);
-        let is_retired = home.retire.get().is_some();
         let runs = runner.map(|runner| Runs { runner, on_exit });
         manager
             .graph()
-            .add_node(Node::new(&entry, inputs, build, is_retired, runs));
+            .add_node(Node::new(&entry, inputs, build, drains, runs));
         manager.claim_name(&name);
         if let Some(Watch(notifier)) = watch {
             manager.attend(notifier);
         }
         Ok(Live::new(manager.publication(), index, &name))
     }
+}
+
+/// The function without the type of the value.
+pub(super) fn erased<T, F, Fut>(retire: F) -> Arc<Retire>
+where
+    T: Send + Sync + 'static,
+    F: FnOnce(T) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Done> + Send + 'static,
+{
+    Arc::new(Box::new(move |value: Box<dyn Any + Send>| {
+        let value = value
+            .downcast()
+            .expect("a slot has the type of its component");
+        let future = retire.clone()(*value);
+        Box::pin(async move { future.await.into_result() })
+    }))
 }
 
 impl<'m, T: Send + Sync + 'static> IntoFuture for Component<'m, T> {

@@ -32,7 +32,8 @@ pub(crate) struct Node {
     pub(crate) dependants: Vec<usize>,
     /// The effects that push this one somewhere.
     pub(crate) effects: Vec<usize>,
-    /// Whether its values are retired, or may keep values that are: those are waited for.
+    /// Whether its values are retired or run, or may keep values that do: those are waited for, and
+    /// closed at the end.
     pub(crate) drains: bool,
     /// How its values run, if they do.
     pub(crate) runs: Option<Runs>,
@@ -50,6 +51,11 @@ pub(crate) trait Build: Send + Sync {
     fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool;
 
     fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh>;
+
+    /// The values of which the one in this slot consists, with their names, if it is a collection.
+    fn members(&self, _: &AnySlot) -> Vec<(Arc<str>, AnySlot)> {
+        Vec::new()
+    }
 }
 
 /// What a build came to.
@@ -111,7 +117,7 @@ impl Node {
         entry: &Arc<Entry>,
         inputs: Vec<usize>,
         build: Box<dyn Build>,
-        is_retired: bool,
+        drains: bool,
         runs: Option<Runs>,
     ) -> Self {
         Self {
@@ -120,7 +126,7 @@ impl Node {
             build: Quiet::new(&entry.name, build),
             dependants: Vec::new(),
             effects: Vec::new(),
-            drains: is_retired,
+            drains,
             runs,
         }
     }

@@ -39,6 +39,8 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Component,
+    /// One value of a collection, whose build is part of that of the component.
+    Member,
     Effect,
     Reloader,
     Notifier,
@@ -178,7 +180,7 @@ impl Entry {
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Component => "component",
+            Kind::Component | Kind::Member => "component",
             Kind::Effect => "effect",
             Kind::Reloader => "reloader",
             Kind::Notifier => "notifier",

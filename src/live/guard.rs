@@ -1,11 +1,12 @@
 //! Holding a value: for the length of a request, or of a stream.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::generation::Generation;
-use super::slot::Slot;
+use super::slot::{AnySlot, ErasedSlot, Slot};
 
 /// One value, held for the length of a request: what [`Live::load`](super::Live::load) gives.
 ///
@@ -97,6 +98,21 @@ impl<T: Send + Sync + 'static> Lease<T> {
     /// Which value it is: no other in this process has the number.
     pub(crate) fn serial(&self) -> u64 {
         self.0.serial()
+    }
+
+    /// The component that the value belongs to.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.0.home().name
+    }
+
+    /// What the value was built from.
+    pub(crate) fn inputs(&self) -> &(dyn Any + Send + Sync) {
+        self.0.inputs()
+    }
+
+    /// The name, and the slot without its type.
+    pub(crate) fn erased(&self) -> (Arc<str>, AnySlot) {
+        (Arc::clone(self.name()), Arc::<Slot<T>>::clone(&self.0))
     }
 
     /// Whether both hold the same value, not merely an equal one.

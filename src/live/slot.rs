@@ -34,8 +34,14 @@ pub(crate) struct Home {
     pub(crate) publication: Weak<Publication>,
     pub(crate) reaper: Reaper,
     /// How the app ends a value. Set before the first one is built, if at all.
-    pub(crate) retire: OnceLock<Retire>,
+    pub(crate) retire: OnceLock<Arc<Retire>>,
+    /// The member of a collection whose slots these are.
+    pub(crate) member: Option<Member>,
 }
+
+/// Whether a member is gone, or another one, in this slot of its collection: one that is newer than
+/// the value of that serial number.
+pub(crate) type Member = Box<dyn Fn(&AnySlot, u64) -> bool + Send + Sync>;
 
 /// Stands in a generation for what was closed at the end of the run.
 pub(crate) struct Closed(pub(super) Arc<str>);
@@ -92,9 +98,15 @@ impl<T: Send + Sync + 'static> Slot<T> {
             return false;
         };
         let current = publication.current();
-        let slot: &dyn Any = &**current.slot(self.home.index);
-        slot.downcast_ref::<Self>()
-            .is_none_or(|slot| slot.serial > self.serial)
+        let slot = current.slot(self.home.index);
+        let any: &dyn Any = &**slot;
+        if any.is::<Closed>() {
+            return true;
+        }
+        match &self.home.member {
+            Some(is_gone) => is_gone(slot, self.serial),
+            None => Self::of(slot).serial > self.serial,
+        }
     }
 
     /// The slot of a handle's own component. Its type is `T`, because the handle was made by the

@@ -1,5 +1,6 @@
 //! Values that were replaced, have to be retired, and are still held.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::component::Graph;
-use crate::live::{ErasedSlot, Pinned};
+use crate::live::{AnySlot, ErasedSlot, Pinned};
 use crate::race::race;
 
 /// How long old values may be held before that is reported, unless [`Manager::drain`] says
@@ -141,7 +142,7 @@ struct List {
     drains: Vec<Drain>,
 }
 
-struct Drain {
+pub(super) struct Drain {
     index: usize,
     component: Arc<str>,
     dependants: Vec<usize>,
@@ -153,6 +154,32 @@ struct Drain {
 }
 
 impl Drain {
+    /// What is to drain when this slot is replaced by that one, or closed.
+    pub(super) fn of(
+        graph: &Graph,
+        index: usize,
+        old: &AnySlot,
+        new: Option<&AnySlot>,
+    ) -> Vec<Self> {
+        let node = &graph.nodes[index];
+        let address = |slot: &AnySlot| Arc::as_ptr(slot).cast::<()>();
+        let stays = new.map_or(Vec::new(), |new| node.build.members(new));
+        let stays: BTreeSet<_> = stays.iter().map(|(_, slot)| address(slot)).collect();
+        let mut goes = node.build.members(old);
+        goes.retain(|(_, slot)| !stays.contains(&address(slot)));
+        goes.push((Arc::clone(&node.entry.name), Arc::clone(old)));
+        let drain = |(component, slot): (Arc<str>, AnySlot)| Self {
+            index,
+            component,
+            dependants: node.dependants.clone(),
+            generation: 0,
+            since: Instant::now(),
+            slot: Arc::downgrade(&slot),
+            said: false,
+        };
+        goes.into_iter().map(drain).collect()
+    }
+
     fn is_held(&self) -> bool {
         self.slot.strong_count() > 0
     }
@@ -179,28 +206,17 @@ impl Drains {
         self.lock().deadline
     }
 
-    /// To be called when these slots, of that generation, have been replaced.
-    pub(super) fn add(
-        &self,
-        graph: &Graph,
-        generation: u64,
-        replaced: impl IntoIterator<Item = (usize, Weak<dyn ErasedSlot>)>,
-    ) {
-        let since = Instant::now();
+    /// To be called when these, of that generation, have been replaced.
+    pub(super) fn add(&self, generation: u64, replaced: Vec<Drain>) {
+        if replaced.is_empty() {
+            return;
+        }
         let mut list = self.lock();
         list.drains.retain(Drain::is_held);
-        for (index, slot) in replaced {
-            let node = &graph.nodes[index];
-            list.drains.push(Drain {
-                index,
-                component: Arc::clone(&node.entry.name),
-                dependants: node.dependants.clone(),
-                generation,
-                since,
-                slot,
-                said: false,
-            });
-        }
+        list.drains.extend(replaced.into_iter().map(|drain| Drain {
+            generation,
+            ..drain
+        }));
         drop(list);
         self.added.notify_one();
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
+use super::drain::Drain;
 use super::reap::Reaping;
 use super::serve::serve;
 use super::task::Task;
@@ -111,12 +112,14 @@ fn close(core: &Core) {
     }
     let publication = &core.shared.publication;
     let current = publication.current();
-    let slot = |(index, _): &(usize, _)| (*index, Arc::downgrade(current.slot(*index)));
-    let slots: Vec<_> = closing.iter().map(slot).collect();
+    let drains = closing
+        .iter()
+        .flat_map(|(index, _)| Drain::of(&core.graph, *index, current.slot(*index), None));
+    let drains = drains.collect();
     let generation = current.number;
     drop(current);
     publication.close(closing);
-    core.shared.drains.add(&core.graph, generation, slots);
+    core.shared.drains.add(generation, drains);
 }
 
 /// What is told is what came first: the failure that ended the run, else how the app ended, else

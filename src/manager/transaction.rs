@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::drain::Drain;
 use super::shared::Shared;
 use super::supervise::Ending;
 use super::tasks::Tasks;
@@ -111,18 +112,18 @@ impl Transaction {
         } = &*self.core.shared;
         let graph = &self.core.graph;
         let drained = draft.changed().filter(|&index| graph.nodes[index].drains);
-        let replaced: Vec<_> = drained
-            .map(|index| (index, Arc::downgrade(draft.committed(index))))
-            .collect();
+        let drained = drained.flat_map(|index| {
+            let (old, new) = (draft.committed(index), draft.slot(index));
+            Drain::of(graph, index, old, Some(new))
+        });
+        let drained: Vec<_> = drained.collect();
         let generation = publication.current().number;
         let running = draft
             .changed()
             .filter(|&index| graph.nodes[index].runs.is_some());
         let running: Vec<_> = running.collect();
         publication.commit(draft);
-        if !replaced.is_empty() {
-            drains.add(graph, generation, replaced);
-        }
+        drains.add(generation, drained);
         let current = publication.current();
         for index in running {
             if let Some(runs) = &graph.nodes[index].runs {

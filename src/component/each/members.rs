@@ -1,0 +1,220 @@
+//! How a collection is built: what is set as before keeps its value, the rest is built, concurrently.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::component::graph::{Build, Fresh};
+use crate::component::inputs::Bound;
+use crate::component::runner::{Runnable, Runner};
+use crate::crew::{BoxFuture, Crew, Job, Kind, Ledger};
+use crate::live::{AnySlot, Draft, Home, Keyed, Lease, Publication, Reaper, Retire, Slot};
+use crate::{BoxError, Built, Done, StepError};
+
+/// What can be a key. `Display` names it in reports and errors.
+pub(crate) trait Key: Ord + Clone + fmt::Display + Send + Sync + 'static {}
+
+impl<K: Ord + Clone + fmt::Display + Send + Sync + 'static> Key for K {}
+
+/// What a key may be set to. What is equal is left alone.
+pub(crate) trait Setting: PartialEq + Clone + Send + Sync + 'static {}
+
+impl<S: PartialEq + Clone + Send + Sync + 'static> Setting for S {}
+
+/// What the members of one collection have in common.
+pub(in crate::component) struct Members {
+    /// The collection.
+    pub(crate) name: Arc<str>,
+    pub(crate) index: usize,
+    pub(crate) publication: Weak<Publication>,
+    pub(crate) reaper: Reaper,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) retire: OnceLock<Arc<Retire>>,
+    /// How long the build of one may take.
+    pub(crate) timeout: Mutex<Duration>,
+}
+
+impl Members {
+    pub(in crate::component) fn set_timeout(&self, timeout: Duration) {
+        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
+    }
+
+    fn timeout(&self) -> Duration {
+        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the slot of this member will belong.
+    fn home<K: Key, V: Send + Sync + 'static>(&self, key: &K) -> Arc<Home> {
+        let name = format!("{}[{key}]", self.name).into();
+        let key = key.clone();
+        Arc::new(Home {
+            name,
+            index: self.index,
+            publication: Weak::clone(&self.publication),
+            reaper: self.reaper.clone(),
+            retire: self.retire.clone(),
+            member: Some(Box::new(move |slot, serial| {
+                let collection = Slot::<Keyed<K, V>>::of(slot);
+                let current = collection.value().get(&key).map(Lease::serial);
+                // Members are older than their collection.
+                collection.serial() > serial && current != Some(serial)
+            })),
+        })
+    }
+}
+
+/// A component with one value per key.
+pub(super) struct Collection<B, F, G, K, S> {
+    pub(super) home: Arc<Home>,
+    pub(super) members: Arc<Members>,
+    pub(super) inputs: B,
+    pub(super) settings: F,
+    pub(super) build: G,
+    pub(super) keys: PhantomData<fn(K, S)>,
+}
+
+impl<B, F, G, K, S, Fut> Build for Collection<B, F, G, K, S>
+where
+    B: Bound,
+    F: FnOnce(B::Values) -> BTreeMap<K, S> + Clone + Send + Sync + 'static,
+    G: FnOnce(K, S) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Built> + Send + 'static,
+    K: Key,
+    S: Setting,
+{
+    fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool {
+        let seen: &dyn Any = committed.inputs();
+        let seen = seen
+            .downcast_ref()
+            .expect("a slot keeps the inputs of its own component");
+        !self.inputs.is_unchanged(draft, seen)
+    }
+
+    fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
+        let (values, seen) = self.inputs.values(draft);
+        let settings = self.settings.clone()(values);
+        let mut built: BTreeMap<K, Lease<Value<Fut>>> = BTreeMap::new();
+        let mut due = Vec::new();
+        let before = committed.map(|slot| Slot::<Keyed<K, Value<Fut>>>::of(slot).value());
+        for (key, setting) in settings {
+            match before.and_then(|before| before.get(&key)) {
+                Some(lease) if is_built_from(lease, &setting) => {
+                    built.insert(key, lease.clone());
+                }
+                _ => due.push((key, setting)),
+            }
+        }
+        let (home, members) = (Arc::clone(&self.home), Arc::clone(&self.members));
+        let build = self.build.clone();
+        Box::pin(async move {
+            let mut crew = Crew::new();
+            let mut homes = Vec::new();
+            let mut done = Vec::new();
+            for (id, (key, setting)) in due.iter().enumerate() {
+                let home = members.home::<K, Value<Fut>>(key);
+                let timeout = members.timeout();
+                let entry = members.ledger.add(Kind::Member, &home.name, timeout);
+                let build = build.clone();
+                let (given, wanted) = (key.clone(), setting.clone());
+                let job = Job::start(&entry, || {
+                    let future = build(given, wanted);
+                    Box::pin(async move { future.await.into_result() })
+                });
+                homes.push(home);
+                done.extend(crew.push(id, job.map_err(|error| failed(key, error))?));
+                crew.breathe().await;
+            }
+            loop {
+                for finished in done.drain(..) {
+                    let (key, setting) = &due[finished.id];
+                    let value = finished.result.map_err(|error| failed(key, error))?;
+                    let inputs = Box::new(setting.clone());
+                    let slot = Slot::new(&homes[finished.id], value, None, inputs);
+                    built.insert(key.clone(), Lease::new(slot));
+                }
+                match crew.next().await {
+                    Some(finished) => done.push(finished),
+                    None => break,
+                }
+            }
+            let slot = Slot::new(&home, Keyed(built), None, Box::new(seen));
+            Ok(Fresh::Slot(slot))
+        })
+    }
+
+    fn members(&self, slot: &AnySlot) -> Vec<(Arc<str>, AnySlot)> {
+        let collection = Slot::<Keyed<K, Value<Fut>>>::of(slot).value();
+        let members = collection.0.values();
+        members.map(|lease| lease.erased()).collect()
+    }
+}
+
+/// What a build gives.
+type Value<Fut> = <<Fut as Future>::Output as Built>::Value;
+
+fn is_built_from<V: Send + Sync + 'static, S: Setting>(lease: &Lease<V>, setting: &S) -> bool {
+    let before: &dyn Any = lease.inputs();
+    before.downcast_ref() == Some(setting)
+}
+
+fn failed(key: &impl fmt::Display, error: StepError) -> BoxError {
+    Box::new(MemberError {
+        key: key.to_string(),
+        error,
+    })
+}
+
+/// Which member could not be built.
+#[derive(Debug)]
+struct MemberError {
+    key: String,
+    error: StepError,
+}
+
+impl fmt::Display for MemberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` could not be built", self.key)
+    }
+}
+
+impl StdError for MemberError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// A collection each of whose values is a task.
+pub(super) struct Many<K, V, F> {
+    run: Arc<F>,
+    values: PhantomData<fn(K, V)>,
+}
+
+impl<K, V, F> Many<K, V, F> {
+    pub(super) fn new(run: F) -> Self {
+        Self {
+            run: Arc::new(run),
+            values: PhantomData,
+        }
+    }
+}
+
+impl<K, V, F, Fut> Runner for Many<K, V, F>
+where
+    K: Key,
+    V: Send + Sync + 'static,
+    F: FnOnce(Lease<V>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Done> + Send + 'static,
+{
+    fn tasks(&self, slot: &AnySlot) -> Vec<Runnable> {
+        let collection = Slot::<Keyed<K, V>>::of(slot).value();
+        let runnable = |lease: &Lease<V>| Runnable::new(lease.name(), lease.clone(), &self.run);
+        collection.0.values().map(runnable).collect()
+    }
+}
