@@ -4,6 +4,7 @@ mod builder;
 mod each;
 mod graph;
 mod inputs;
+mod pin;
 mod runner;
 mod source;
 mod walk;

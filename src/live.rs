@@ -105,6 +105,11 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     /// A cached handle for a hot loop, or to wait for changes. See [`Reader`].
+    ///
+    /// # Panics
+    ///
+    /// If the component has a [`retire`](crate::Component::retire): a reader that does not look would
+    /// hold up the retirement for ever.
     pub fn reader(&self) -> Reader<T> {
         Reader::new(self.clone())
     }

@@ -38,7 +38,8 @@ use crate::live::{Home, Publication, Reaper, Remains};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
 use crate::{
-    Apply, BoxError, Built, Component, Done, Each, Error, Inputs, Notifier, Reloader, Source,
+    Apply, BoxError, Built, Component, Done, Each, Error, Inputs, Notifier, Reloader, Selection,
+    Source,
 };
 use attend::Attended;
 use serve::CloseOnDrop;
@@ -253,7 +254,7 @@ impl Manager {
         name: impl Into<String>,
         source: S,
     ) -> Component<'_, S::Value> {
-        Component::from_source(self, name.into().into(), source)
+        Component::from_source(self, &name.into().into(), source)
     }
 
     /// Adds a component that is computed from others.
@@ -287,7 +288,7 @@ impl Manager {
         F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Built> + Send + 'static,
     {
-        Component::derived(self, name.into().into(), inputs, build)
+        Component::derived(self, &name.into().into(), &inputs, build)
     }
 
     /// Adds a collection: a component with one value per key. See [`Each`].
@@ -345,6 +346,46 @@ impl Manager {
         Fut: Future<Output: Built> + Send + 'static,
     {
         Each::new(self, name.into().into(), &inputs, settings, build)
+    }
+
+    /// Adds a component for a setting that only a restart changes: it keeps the value that it had at
+    /// the start.
+    ///
+    /// When the selection is another after a reload, the report and the status list the name as
+    /// [pending](crate::Report::pending_restart), until it is the old one again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+    ///
+    /// static WORKERS: AtomicU16 = AtomicU16::new(4);
+    ///
+    /// # let mut reload = rekindle::Manager::new();
+    /// let config = reload.source("config", async || Ok(WORKERS.load(Relaxed))).await?;
+    /// let workers = reload.pin("workers", config.map(|config| *config)).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         WORKERS.store(8, Relaxed);
+    ///         let report = handle.reload("example").await?;
+    ///         assert_eq!(report.pending_restart().collect::<Vec<_>>(), ["workers"]);
+    ///         assert_eq!((*config.load(), *workers.load()), (8, 4));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn pin<T, U>(
+        &mut self,
+        name: impl Into<String>,
+        selection: Selection<T, U>,
+    ) -> Component<'_, U>
+    where
+        T: Send + Sync + 'static,
+        U: Clone + PartialEq + Send + Sync + 'static,
+    {
+        Component::pinned(self, &name.into().into(), selection)
     }
 
     /// Adds an effect that pushes values into something that is not ours, such as a log filter.

@@ -59,6 +59,7 @@ pub struct Report {
     pub(crate) steps: Vec<Step>,
     pub(crate) untouched: usize,
     pub(crate) overdue: Vec<Draining>,
+    pub(crate) pending_restart: Arc<[Arc<str>]>,
 }
 
 /// How a reload ended.
@@ -220,6 +221,12 @@ impl Report {
         self.untouched
     }
 
+    /// The [pinned](crate::Manager::pin) settings that have another value now (for a check: would
+    /// have), which only a restart brings into effect.
+    pub fn pending_restart(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.pending_restart.iter().map(|name| &**name)
+    }
+
     /// The values of earlier generations that are held past the
     /// [drain deadline](crate::Manager::drain), so that they cannot be retired.
     pub fn overdue(&self) -> &[Draining] {
@@ -334,6 +341,11 @@ impl fmt::Display for Report {
         let mut separator = " overdue=";
         for draining in &self.overdue {
             write!(f, "{separator}{}", draining.component())?;
+            separator = ",";
+        }
+        let mut separator = " pending_restart=";
+        for name in self.pending_restart() {
+            write!(f, "{separator}{name}")?;
             separator = ",";
         }
         write!(f, " took={:.1?}", self.took)?;

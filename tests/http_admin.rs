@@ -246,6 +246,7 @@ async fn a_reload_answers_with_its_report() {
             "generation",
             "outcome",
             "overdue",
+            "pending_restart",
             "started_unix_seconds",
             "steps",
             "took_seconds",
@@ -477,8 +478,10 @@ async fn the_status_has_the_generation_on_top_and_the_newest_report_first() {
             "last_failure_unix_seconds",
             "last_success_unix_seconds",
             "notifiers",
+            "pending_restart",
             "reports",
-            "stopping"
+            "stopping",
+            "tasks"
         ]
     );
     assert_eq!(fresh["components"], 1);

@@ -114,7 +114,7 @@ async fn a_replaced_value_is_retired_when_the_last_holder_lets_go() {
         for held in 0..4 {
             let n = held + 1;
             let (guard, lease) = (top.load(), top.lease());
-            let (reader, snapshot) = (top.reader(), handle.snapshot());
+            let (clone, snapshot) = (guard.clone(), handle.snapshot());
             let before = seen.seen().len();
             dial.set(n + 1);
             handle.reload("test").await?;
@@ -123,7 +123,7 @@ async fn a_replaced_value_is_retired_when_the_last_holder_lets_go() {
             let mut holders: Vec<Box<dyn Send>> = vec![
                 Box::new(guard),
                 Box::new(lease),
-                Box::new(reader),
+                Box::new(clone),
                 Box::new(snapshot),
             ];
             holders.rotate_left(usize::try_from(held)?);
@@ -167,6 +167,14 @@ async fn at_the_end_everything_is_retired_though_handles_are_held() {
     );
     drop((bottom, top));
     assert_eq!(trace.seen(), FIRST);
+}
+
+#[tokio::test]
+#[should_panic(expected = "component `pool` is retired, and a reader would hold an old value")]
+async fn a_reader_of_what_is_retired_is_refused() {
+    let mut reload = Manager::new();
+    let pool = reload.source("pool", async || Ok(5)).retire(async |_| ());
+    pool.await.unwrap().reader();
 }
 
 #[tokio::test]

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::graph::{Applied, Build, Derived, Effect, Fresh, FromSource, Node, Run};
 use super::inputs::{Bound, Inputs};
+use super::pin::Pinned;
 use super::runner::{OnExit, One, Runner, Runs};
 use super::source::{Source, Watch};
 use crate::crew::{Kind, run_alone};
-use crate::live::{Draft, Home, Lease, Live, Retire};
+use crate::live::{Draft, Home, Lease, Live, Retire, Selection};
 use crate::manager::Manager;
 use crate::panic::catch;
 use crate::{BoxError, Built, Done, Error, StepError, inside};
@@ -103,10 +104,10 @@ impl Wiring {
 impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     pub(crate) fn from_source<S: Source<Value = T>>(
         manager: &'m mut Manager,
-        name: Arc<str>,
+        name: &Arc<str>,
         mut source: S,
     ) -> Self {
-        let home = manager.home(&name);
+        let home = manager.home(name);
         let slots = Arc::clone(&home);
         let make: Make = Box::new(move || {
             let watch = source.watch()?;
@@ -119,8 +120,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
 
     pub(crate) fn derived<I, F, Fut>(
         manager: &'m mut Manager,
-        name: Arc<str>,
-        inputs: I,
+        name: &Arc<str>,
+        inputs: &I,
         build: F,
     ) -> Self
     where
@@ -130,13 +131,33 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     {
         let inputs = inputs.bind();
         let wiring = Wiring::of(manager, &inputs);
-        let home = manager.home(&name);
+        let home = manager.home(name);
         let derived = Derived {
             home: Arc::clone(&home),
             inputs,
             build,
         };
         let make: Make = Box::new(move || Ok((Box::new(derived), None)));
+        Self::new(manager, home, wiring, make)
+    }
+
+    /// A component that keeps its first value.
+    pub(crate) fn pinned<U>(
+        manager: &'m mut Manager,
+        name: &Arc<str>,
+        selection: Selection<U, T>,
+    ) -> Self
+    where
+        U: Send + Sync + 'static,
+        T: Clone + PartialEq,
+    {
+        let wiring = Wiring::of(manager, &selection);
+        let home = manager.home(name);
+        let pinned = Pinned {
+            home: Arc::clone(&home),
+            selection,
+        };
+        let make: Make = Box::new(move || Ok((Box::new(pinned), None)));
         Self::new(manager, home, wiring, make)
     }
 

@@ -8,7 +8,7 @@ use super::inputs::Bound;
 use super::runner::Runs;
 use crate::crew::{BoxFuture, Entry};
 use crate::live::{AnySlot, Draft, Home, Slot};
-use crate::panic::Quiet;
+use crate::panic::{Quiet, catch};
 use crate::{Built, Done, Reading, Source};
 
 /// All components and effects. It grows while the app starts, and is fixed once it runs.
@@ -22,6 +22,8 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) sources: Vec<usize>,
     pub(crate) effects: Vec<Effect>,
+    /// The nodes that keep their first value.
+    pub(crate) pinned: Vec<usize>,
 }
 
 pub(crate) struct Node {
@@ -51,6 +53,16 @@ pub(crate) trait Build: Send + Sync {
     fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool;
 
     fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh>;
+
+    /// Whether it keeps its first value.
+    fn is_pinned(&self) -> bool {
+        false
+    }
+
+    /// Whether it would have another value, were it not pinned.
+    fn is_pending(&self, _: &Draft) -> bool {
+        false
+    }
 
     /// The values of which the one in this slot consists, with their names, if it is a collection.
     fn members(&self, _: &AnySlot) -> Vec<(Arc<str>, AnySlot)> {
@@ -90,7 +102,19 @@ impl Graph {
         if node.inputs.is_empty() {
             self.sources.push(index);
         }
+        if node.build.is_pinned() {
+            self.pinned.push(index);
+        }
         self.nodes.push(node);
+    }
+
+    /// The names of those whose inputs, as they are in the draft, would give them another value.
+    pub(crate) fn pending(&self, draft: &Draft) -> Vec<Arc<str>> {
+        let pinned = self.pinned.iter().map(|&index| &self.nodes[index]);
+        // A comparison that panics has not found a difference; the same one refuses reloads elsewhere.
+        let is_pending = |node: &&Node| catch(|| node.build.is_pending(draft)).unwrap_or(false);
+        let pending = pinned.filter(is_pending);
+        pending.map(|node| Arc::clone(&node.entry.name)).collect()
     }
 
     pub(crate) fn add_effect(&mut self, effect: Effect) {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Draining, NotifierStatus, Outcome, Report, Status, Step, StepError};
+use crate::{Draining, NotifierStatus, Outcome, Report, Status, Step, StepError, TaskStatus};
 
 pub(super) fn report(report: &Report) -> Map<String, Value> {
     let triggers = report.triggers();
@@ -23,6 +23,7 @@ pub(super) fn report(report: &Report) -> Map<String, Value> {
         ("took_seconds", report.took().as_secs_f64().into()),
         ("steps", steps.into()),
         ("untouched", report.untouched().into()),
+        ("pending_restart", report.pending_restart().collect()),
         ("overdue", report.overdue().iter().map(draining).collect()),
     ]);
     if let Outcome::Interrupted { committed } = report.outcome() {
@@ -58,6 +59,8 @@ pub(super) fn status(status: &Status) -> Value {
         "consecutive_failures": status.consecutive_failures(),
         "last_success_unix_seconds": status.last_success().map(unix_seconds),
         "last_failure_unix_seconds": status.last_failure().map(unix_seconds),
+        "pending_restart": status.pending_restart().collect::<Value>(),
+        "tasks": status.tasks().map(task).collect::<Value>(),
         "notifiers": notifiers,
         "draining": status.draining().iter().map(draining).collect::<Value>(),
         "reports": reports,
@@ -74,6 +77,18 @@ fn draining(draining: &Draining) -> Value {
         "leases": draining.leases(),
         "dependants": draining.dependants().collect::<Vec<_>>(),
     })
+}
+
+fn task(task: &TaskStatus) -> Value {
+    let mut body = object([
+        ("component", task.component().into()),
+        ("failures", task.failures().into()),
+        ("ended", task.has_ended().into()),
+    ]);
+    if let Some(error) = task.error() {
+        body.insert("error".into(), step_error(error));
+    }
+    body.into()
 }
 
 fn notifier(notifier: &NotifierStatus) -> Value {

@@ -37,8 +37,15 @@ pub struct Reader<T: Send + Sync + 'static> {
 impl<T: Send + Sync + 'static> Reader<T> {
     pub(super) fn new(live: Live<T>) -> Self {
         let generation = live.publication.load();
+        let slot = Slot::<T>::share(generation.slot(live.index));
+        assert!(
+            slot.home().retire.get().is_none(),
+            "component `{}` is retired, and a reader would hold an old value until its next look; \
+             use `load` or `lease`",
+            live.name,
+        );
         Self {
-            slot: Slot::share(generation.slot(live.index)),
+            slot,
             version: generation.version,
             changes: live.publication.changes(),
             live,

@@ -42,7 +42,7 @@ impl Reaping {
             };
             let retired = async {
                 if retiring.join_next().await.is_none() {
-                    pending().await
+                    pending::<()>().await;
                 }
             };
             let work = race(retired, self.arrivals.recv());

@@ -87,6 +87,12 @@ impl Status {
         &self.draining
     }
 
+    /// The [pinned](crate::Manager::pin) settings that have another value now, which only a restart
+    /// brings into effect.
+    pub fn pending_restart(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.history.pending_restart.iter().map(|name| &**name)
+    }
+
     /// How the tasks are doing, those that were told to stop and have not yet among them, in the order
     /// in which their values were built.
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = &TaskStatus> {
@@ -247,6 +253,7 @@ pub(super) struct History {
     last_failure: Option<SystemTime>,
     consecutive_failures: u64,
     pub(super) notifiers: Vec<NotifierStatus>,
+    pub(super) pending_restart: Arc<[Arc<str>]>,
     /// By the serial number of the value.
     pub(super) tasks: BTreeMap<u64, TaskStatus>,
 }

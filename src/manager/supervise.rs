@@ -6,14 +6,14 @@
 //! starting anything more, the log is closed, and what still runs is named.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::queue::{Batch, Wanted};
 use super::task::Task;
-use super::transaction::{Core, Transaction};
+use super::transaction::{Core, Pending, Transaction};
 use crate::crew::{Entry, Gate};
 use crate::race::{Either, race};
 use crate::report::Log;
@@ -38,10 +38,12 @@ pub(super) async fn supervise(core: &Arc<Core>, wanted: Wanted, batch: &Batch) -
         gate: Arc::new(Gate::new()),
         log: Arc::new(Log::new()),
         began,
+        pending: Arc::default(),
     };
     let check = wanted == Wanted::Check;
     let (ending, steps) = supervisor.watch(batch, check).await;
     let generation = core.shared.publication.current().number;
+    let pending = supervisor.pending_restart(check, generation > before);
     let components = steps.iter().filter(|step| step.is_component).count();
     Report {
         triggers: batch.triggers.clone(),
@@ -58,6 +60,7 @@ pub(super) async fn supervise(core: &Arc<Core>, wanted: Wanted, batch: &Batch) -
         steps,
         untouched: core.graph.nodes.len() - components,
         overdue: core.shared.drains.overdue(),
+        pending_restart: pending,
     }
 }
 
@@ -84,6 +87,7 @@ struct Supervisor<'a> {
     gate: Arc<Gate>,
     log: Arc<Log>,
     began: Instant,
+    pending: Arc<Pending>,
 }
 
 impl Drop for Supervisor<'_> {
@@ -93,6 +97,24 @@ impl Drop for Supervisor<'_> {
 }
 
 impl Supervisor<'_> {
+    /// What waits for a restart: for a check what would, else what does.
+    fn pending_restart(&self, check: bool, committed: bool) -> Arc<[Arc<str>]> {
+        let found = self
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut history = self.core.shared.history();
+        match found {
+            Some(pending) if check => pending,
+            Some(pending) if committed => {
+                history.pending_restart = pending;
+                Arc::clone(&history.pending_restart)
+            }
+            _ => Arc::clone(&history.pending_restart),
+        }
+    }
+
     async fn watch(&self, batch: &Batch, check: bool) -> (Ending, Vec<Step>) {
         let transaction = Transaction {
             core: Arc::clone(self.core),
@@ -100,6 +122,7 @@ impl Supervisor<'_> {
             log: Arc::clone(&self.log),
             triggers: batch.triggers.clone(),
             check,
+            pending: Arc::clone(&self.pending),
         };
         let transaction = inside::scope(self.core.shared.id, transaction.run());
         let mut task = Task(tokio::spawn(transaction));

@@ -63,7 +63,12 @@ pub(super) struct Transaction {
     pub(super) log: Arc<Log>,
     pub(super) triggers: Triggers,
     pub(super) check: bool,
+    /// Where to put the names of the pinned components that would be others now.
+    pub(super) pending: Arc<Pending>,
 }
+
+/// The names of pinned components that wait for a restart; `None` if they are the same as before.
+pub(super) type Pending = Mutex<Option<Arc<[Arc<str>]>>>;
 
 /// Why the apply phase did not run to its end.
 enum Halt {
@@ -79,6 +84,10 @@ impl Transaction {
         };
         let changed: Vec<usize> = draft.changed().collect();
         let any = !changed.is_empty();
+        if any {
+            let pending = self.core.graph.pending(&draft).into();
+            *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
+        }
         if self.check {
             return Ending::Outcome(if any {
                 Outcome::Valid
