@@ -217,6 +217,12 @@ impl Error {
         self.outcome() == Some(Outcome::Partial)
     }
 
+    /// Whether the new generation failed its [probation](crate::Manager::probation), so that the
+    /// previous values are live.
+    pub fn is_rolled_back(&self) -> bool {
+        self.outcome() == Some(Outcome::RolledBack)
+    }
+
     /// Whether the manager stopped: before the reload began, or in the middle of it.
     ///
     /// ```

@@ -15,6 +15,7 @@ mod attend;
 mod drain;
 mod handle;
 mod policy;
+mod probation;
 mod queue;
 mod reap;
 mod run;
@@ -42,6 +43,7 @@ use crate::{
     Source,
 };
 use attend::Attended;
+use probation::Probation;
 use serve::CloseOnDrop;
 use shared::Shared;
 use transaction::Hook;
@@ -87,6 +89,7 @@ pub struct Manager {
     remains: mpsc::UnboundedReceiver<Remains>,
     policy: OnError,
     timeout: Duration,
+    probation: Option<Probation>,
     closer: CloseOnDrop,
 }
 
@@ -119,6 +122,7 @@ impl Manager {
             remains,
             policy: OnError::default(),
             timeout: Duration::from_secs(30),
+            probation: None,
         }
     }
 
@@ -161,6 +165,9 @@ impl Manager {
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        if let Some(probation) = &self.probation {
+            probation.entry.set_timeout(timeout);
+        }
         self
     }
 
@@ -212,6 +219,76 @@ impl Manager {
     /// ```
     pub fn drain(self, deadline: Duration) -> Self {
         self.shared.drains.set_deadline(deadline);
+        self
+    }
+
+    /// Puts each new generation on probation, and goes back to the previous one if it fails.
+    ///
+    /// After the commit, and after the [effects](Self::apply), `probe` is called: at once, then every
+    /// second (ten times, if `duration` is less than ten seconds), and a last time when `duration` is
+    /// over. If it fails, panics, or takes longer than the [timeout](Self::timeout), or if an effect
+    /// failed, the values of the previous generation, which were kept, are published again as a new
+    /// generation: their tasks are started again, effects whose inputs changed back run again, and what
+    /// failed is retired. The report says [`RolledBack`](crate::Outcome::RolledBack), and why. Reloaders
+    /// ([`add`](Self::add)) cannot be undone, so they run when the probation has been passed.
+    ///
+    /// What has failed is held back: as long as the same sources have the same
+    /// [stamps](crate::Stamp), and nothing else has changed, further reloads are refused, instead of
+    /// going forward and back at every trigger.
+    ///
+    /// Whoever asked for the reload waits for the verdict. A reload that is asked for during the
+    /// probation forces it: the probe is called a last time, at once, and then that reload runs. At a
+    /// stop the new generation stays.
+    ///
+    /// Known as *commit confirm* from the configuration of routers.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use std::time::Duration;
+    /// use rekindle::{Manager, Outcome};
+    ///
+    /// static FILE: AtomicU32 = AtomicU32::new(10);
+    /// static LOAD: AtomicU32 = AtomicU32::new(5);
+    ///
+    /// let mut reload = Manager::new().probation(Duration::from_millis(20), async || {
+    ///     match LOAD.load(Relaxed) {
+    ///         0..10 => Ok(()),
+    ///         _ => Err("too much load".into()),
+    ///     }
+    /// });
+    /// let limit = reload.source("limit", async || Ok(FILE.load(Relaxed))).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         FILE.store(1_000, Relaxed);
+    ///         LOAD.store(900, Relaxed);
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         let report = error.report().expect("it was made");
+    ///         assert_eq!(report.outcome(), Outcome::RolledBack);
+    ///         assert_eq!((*limit.load(), report.generation()), (10, 3));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn probation<F, Fut>(mut self, duration: Duration, probe: F) -> Self
+    where
+        F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        let entry = self
+            .ledger
+            .add(Kind::Probe, &probation::NAME.into(), self.timeout);
+        self.probation = Some(Probation {
+            duration,
+            entry,
+            probe: Box::new(move || {
+                let future = probe.clone()();
+                Box::pin(async move { future.await.into_result() })
+            }),
+        });
         self
     }
 

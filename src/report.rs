@@ -91,6 +91,9 @@ pub enum Outcome {
     Rejected,
     /// What had changed is current, but an effect or reloader failed, and later ones did not run.
     Partial,
+    /// The new generation failed its [probation](crate::Manager::probation), and the previous values
+    /// were published again, as a generation of a new number.
+    RolledBack,
     /// The manager was stopped meanwhile.
     Interrupted {
         /// Whether the new generation had become current before the stop.
@@ -281,6 +284,7 @@ impl Outcome {
             Self::Valid => "valid",
             Self::Rejected => "rejected",
             Self::Partial => "partial",
+            Self::RolledBack => "rolled_back",
             Self::Interrupted { .. } => "interrupted",
         }
     }

@@ -361,6 +361,9 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         let Fresh::Slot(slot) = inside::scope(manager.id(), first).await.map_err(failed)? else {
             unreachable!("a first build has nothing to be unchanged from");
         };
+        for (_, member) in build.members(&slot) {
+            member.show();
+        }
         let index = manager.publication().add(slot);
         let runs = runner.map(|runner| Runs { runner, on_exit });
         manager

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Member,
     Effect,
     Reloader,
+    /// The probe of a probation.
+    Probe,
     Notifier,
     Task,
     Retire,
@@ -57,7 +59,10 @@ impl Kind {
 
     /// Whether it is part of a reload.
     pub(crate) fn is_step(self) -> bool {
-        matches!(self, Self::Component | Self::Effect | Self::Reloader)
+        matches!(
+            self,
+            Self::Component | Self::Effect | Self::Reloader | Self::Probe
+        )
     }
 }
 
@@ -184,6 +189,7 @@ impl fmt::Display for Entry {
             Kind::Effect => "effect",
             Kind::Reloader => "reloader",
             Kind::Notifier => "notifier",
+            Kind::Probe => "the probe of the",
             Kind::Task => "the task of component",
             Kind::Retire => "the retirement of an old value of",
             Kind::Drop => "the drop of an old value of",

@@ -116,6 +116,7 @@ impl Draft {
     }
 
     pub(super) fn finish(self) -> Generation {
+        self.fresh.values().for_each(|slot| slot.show());
         let mut next = self.base.replacing(self.fresh);
         next.number += 1;
         next

@@ -103,6 +103,7 @@ impl Publication {
     /// Adds a component and gives its index.
     pub(crate) fn add(&self, slot: AnySlot) -> usize {
         let current = self.current();
+        slot.show();
         self.publish(current.with(slot));
         current.len()
     }

@@ -1,7 +1,7 @@
 //! Where one built value lives, together with what it was built from.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::publication::Publication;
@@ -20,8 +20,10 @@ pub(crate) struct Slot<T: Send + Sync + 'static> {
     value: Option<T>,
     stamp: Option<Stamp>,
     inputs: Option<Box<dyn Any + Send + Sync>>,
-    /// Later slots of one component have higher numbers.
+    /// No other slot in this process has the number.
     serial: u64,
+    /// Whether it is or was part of a generation.
+    shown: AtomicBool,
 }
 
 /// The component that slots belong to.
@@ -39,9 +41,8 @@ pub(crate) struct Home {
     pub(crate) member: Option<Member>,
 }
 
-/// Whether a member is gone, or another one, in this slot of its collection: one that is newer than
-/// the value of that serial number.
-pub(crate) type Member = Box<dyn Fn(&AnySlot, u64) -> bool + Send + Sync>;
+/// Finds a member in a slot of its collection: the serial number of its value.
+pub(crate) type Member = Box<dyn Fn(&AnySlot) -> Option<u64> + Send + Sync>;
 
 /// Stands in a generation for what was closed at the end of the run.
 pub(crate) struct Closed(pub(super) Arc<str>);
@@ -55,6 +56,9 @@ pub(crate) trait ErasedSlot: Any + Send + Sync {
 
     /// What the value was built from, in the form that its `Inputs` gave it.
     fn inputs(&self) -> &(dyn Any + Send + Sync);
+
+    /// To be called when it becomes part of a generation.
+    fn show(&self);
 }
 
 impl<T: Send + Sync + 'static> Slot<T> {
@@ -67,7 +71,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         if home.retire.get().is_some() {
             home.reaper.to_retire().add(&home.name);
         }
-        // Only the order matters, and builds of one component never overlap: no partner needed.
+        // Only that no two are the same matters: no partner needed.
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             home: Arc::clone(home),
@@ -75,6 +79,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
             stamp,
             inputs: Some(inputs),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            shown: AtomicBool::new(false),
         })
     }
 
@@ -92,8 +97,12 @@ impl<T: Send + Sync + 'static> Slot<T> {
         &self.home
     }
 
-    /// Whether a newer slot of this component is current, or the component is closed.
+    /// Whether it was current and is not any more.
     pub(crate) fn is_replaced(&self) -> bool {
+        // The publication that follows tells of it, so `Relaxed` would do; see `Publication::publish`.
+        if !self.shown.load(Ordering::Acquire) {
+            return false;
+        }
         let Some(publication) = self.home.publication.upgrade() else {
             return false;
         };
@@ -103,10 +112,11 @@ impl<T: Send + Sync + 'static> Slot<T> {
         if any.is::<Closed>() {
             return true;
         }
-        match &self.home.member {
-            Some(is_gone) => is_gone(slot, self.serial),
-            None => Self::of(slot).serial > self.serial,
-        }
+        let serial = match &self.home.member {
+            Some(member) => member(slot),
+            None => Some(Self::of(slot).serial),
+        };
+        serial != Some(self.serial)
     }
 
     /// The slot of a handle's own component. Its type is `T`, because the handle was made by the
@@ -146,6 +156,8 @@ impl ErasedSlot for Closed {
     fn inputs(&self) -> &(dyn Any + Send + Sync) {
         &()
     }
+
+    fn show(&self) {}
 }
 
 impl<T: Send + Sync + 'static> ErasedSlot for Slot<T> {
@@ -157,6 +169,10 @@ impl<T: Send + Sync + 'static> ErasedSlot for Slot<T> {
         self.inputs
             .as_deref()
             .expect("a slot is emptied only by its drop")
+    }
+
+    fn show(&self) {
+        self.shown.store(true, Ordering::Release);
     }
 }
 

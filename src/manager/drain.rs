@@ -221,6 +221,14 @@ impl Drains {
         self.added.notify_one();
     }
 
+    /// These are current again.
+    pub(super) fn restore(&self, slots: &[AnySlot]) {
+        let is = |drain: &Drain, slot| std::ptr::addr_eq(drain.slot.as_ptr(), Arc::as_ptr(slot));
+        let mut list = self.lock();
+        list.drains
+            .retain(|drain| !slots.iter().any(|slot| is(drain, slot)));
+    }
+
     /// What is still held, in the order in which it was replaced.
     pub(super) fn draining(&self) -> Vec<Draining> {
         let mut list = self.lock();

@@ -111,6 +111,13 @@ impl Queue {
         }
     }
 
+    /// Waits until a reload is wanted, and leaves it in the queue.
+    pub(super) async fn reload_is_wanted(&self) {
+        while self.lock().reload.is_none() {
+            self.arrived.notified().await;
+        }
+    }
+
     fn take(&self) -> Option<(Wanted, Batch)> {
         let mut state = self.lock();
         let order = match state.check_is_next {

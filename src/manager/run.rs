@@ -35,6 +35,7 @@ where
         notifiers,
         reaper,
         remains,
+        probation,
         ..
     } = manager;
     stragglers::runs_here(&ledger);
@@ -70,6 +71,8 @@ where
         reloaders,
         ledger: Arc::clone(&ledger),
         due: Mutex::new(BTreeSet::new()),
+        probation,
+        held_back: Mutex::default(),
         shortest,
     });
     let serving = serve(Arc::clone(&core), notifiers, policy, closer, failures);

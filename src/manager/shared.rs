@@ -80,7 +80,7 @@ impl Shared {
                 tracing::warn!(target: "rekindle", "{report}");
             }
             Outcome::Interrupted { .. } => tracing::warn!(target: "rekindle", "{report}"),
-            Outcome::Rejected | Outcome::Partial => {
+            Outcome::Rejected | Outcome::Partial | Outcome::RolledBack => {
                 tracing::error!(target: "rekindle", "{report}");
             }
             _ => tracing::info!(target: "rekindle", "{report}"),

@@ -94,7 +94,7 @@ impl Status {
     }
 
     /// How the tasks are doing, those that were told to stop and have not yet among them, in the order
-    /// in which their values were built.
+    /// in which they were started.
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = &TaskStatus> {
         self.history.tasks.values()
     }
@@ -254,7 +254,7 @@ pub(super) struct History {
     consecutive_failures: u64,
     pub(super) notifiers: Vec<NotifierStatus>,
     pub(super) pending_restart: Arc<[Arc<str>]>,
-    /// By the serial number of the value.
+    /// In the order in which they were started.
     pub(super) tasks: BTreeMap<u64, TaskStatus>,
 }
 

@@ -39,6 +39,8 @@ struct State {
     /// The stop tokens of what runs: by component, and in it by the serial number of the value.
     running: BTreeMap<usize, BTreeMap<u64, CancellationToken>>,
     attended: JoinSet<()>,
+    /// How many were started by now.
+    started: u64,
 }
 
 impl Tasks {
@@ -76,7 +78,9 @@ impl Tasks {
             let serial = runnable.serial;
             let stop = before.remove(&serial).unwrap_or_else(|| {
                 let stop = CancellationToken::new();
+                state.started += 1;
                 let attended = Attended {
+                    id: state.started,
                     runnable,
                     stop: stop.clone(),
                     on_exit: runs.on_exit,
@@ -120,6 +124,9 @@ impl Tasks {
 
 /// A task, started again and again until it is told to stop.
 struct Attended {
+    /// Its key in the status. A value may have two tasks: one that was told to stop, and one that was
+    /// started again.
+    id: u64,
     runnable: Runnable,
     stop: CancellationToken,
     on_exit: OnExit,
@@ -130,11 +137,10 @@ struct Attended {
 
 impl Attended {
     async fn run(self) {
-        let serial = self.runnable.serial;
         let status = TaskStatus::new(&self.runnable.name);
-        self.shared.history().tasks.insert(serial, status);
+        self.shared.history().tasks.insert(self.id, status);
         self.attend().await;
-        self.shared.history().tasks.remove(&serial);
+        self.shared.history().tasks.remove(&self.id);
     }
 
     async fn attend(&self) {
@@ -210,7 +216,7 @@ impl Attended {
             ),
         }
         let mut history = self.shared.history();
-        if let Some(status) = history.tasks.get_mut(&self.runnable.serial) {
+        if let Some(status) = history.tasks.get_mut(&self.id) {
             status.ended(result.as_ref().err(), self.on_exit == OnExit::Restart);
         }
     }

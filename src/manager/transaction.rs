@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::drain::Drain;
+use super::probation::{HeldBack, Probation};
 use super::shared::Shared;
 use super::supervise::Ending;
 use super::tasks::Tasks;
 use crate::component::{Graph, prepare};
 use crate::crew::{BoxFuture, Crew, Entry, Finished, Gate, Job, Ledger};
-use crate::live::Draft;
+use crate::live::{Draft, Generation};
 use crate::panic::Quiet;
 use crate::reloader::DynReloader;
 use crate::report::Log;
@@ -32,6 +34,9 @@ pub(super) struct Core {
     pub(super) fatal: mpsc::UnboundedSender<Error>,
     /// Effects that failed or were skipped, and are tried again by the next reload.
     pub(super) due: Mutex<BTreeSet<usize>>,
+    pub(super) probation: Option<Probation>,
+    /// What failed probation last.
+    pub(super) held_back: Mutex<Option<HeldBack>>,
     /// The shortest timeout of all steps.
     pub(super) shortest: Duration,
 }
@@ -49,6 +54,12 @@ impl Core {
         let effects = due.map(|index| Arc::clone(&self.graph.effects[index].entry));
         let hooks = self.reloaders.values().flatten();
         effects.chain(hooks.map(|hook| Arc::clone(&hook.entry)))
+    }
+
+    fn held_back(&self) -> MutexGuard<'_, Option<HeldBack>> {
+        self.held_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn due(&self) -> MutexGuard<'_, BTreeSet<usize>> {
@@ -95,14 +106,33 @@ impl Transaction {
                 Outcome::Unchanged
             });
         }
+        let stamps = self.stamps(&draft);
+        if let Some(error) = self.held_back(&stamps) {
+            self.log.add(error);
+            return Ending::Outcome(Outcome::Rejected);
+        }
         if !self.gate.commit() {
             // Whoever gave this reload up has reported it.
             return Ending::Interrupted;
         }
+        let previous = self.core.shared.publication.current();
         if any {
             self.commit(draft);
         }
-        match self.apply(&changed).await {
+        let mut applied = self.run_effects(&changed).await;
+        if let Some(probation) = self.core.probation.as_ref().filter(|_| any) {
+            if applied.is_ok() {
+                applied = self.probate(probation).await;
+            }
+            if let Err(Halt::Failed) = applied {
+                *self.core.held_back() = Some(stamps);
+                self.roll_back(&previous, &changed).await;
+                return Ending::Outcome(Outcome::RolledBack);
+            }
+            self.core.held_back().take();
+        }
+        drop(previous);
+        match self.run_reloaders(applied).await {
             Ok(()) => Ending::Outcome(if any {
                 Outcome::Applied
             } else {
@@ -111,6 +141,55 @@ impl Transaction {
             Err(Halt::Failed) => Ending::Outcome(Outcome::Partial),
             Err(Halt::Stopped) => Ending::Interrupted,
         }
+    }
+
+    async fn probate(&self, probation: &Probation) -> Result<(), Halt> {
+        let began = Instant::now();
+        let passed = probation.pass(&self.core.shared).await;
+        passed.map_err(|error| {
+            let step = Step::failed(&probation.entry, error, began.elapsed());
+            self.log.add(step);
+            Halt::Failed
+        })
+    }
+
+    /// Publishes the previous values again.
+    async fn roll_back(&self, previous: &Generation, changed: &[usize]) {
+        let mut draft = Draft::on(self.core.shared.publication.current());
+        let mut restored = Vec::new();
+        for &index in changed {
+            let slot = previous.slot(index);
+            let members = self.core.graph.nodes[index].build.members(slot);
+            restored.extend(members.into_iter().map(|(_, member)| member));
+            restored.push(Arc::clone(slot));
+            draft.replace(index, Arc::clone(slot));
+        }
+        self.commit(draft);
+        self.core.shared.drains.restore(&restored);
+        // One that fails stays due, and is in the report.
+        _ = self.run_effects(changed).await;
+    }
+
+    /// The stamps of the sources that changed, of those that have one.
+    fn stamps(&self, draft: &Draft) -> HeldBack {
+        let sources = self.core.graph.sources.iter().copied();
+        let changed = sources.filter(|&source| draft.is_changed(source));
+        let stamped = changed.map(|source| Some((source, draft.slot(source).stamp()?)));
+        stamped.flatten().collect()
+    }
+
+    /// Why this is refused, if it is what failed the probation last, and nothing else.
+    fn held_back(&self, stamps: &HeldBack) -> Option<Step> {
+        let held = self.core.held_back();
+        let (source, _) = held.as_ref().filter(|held| *held == stamps)?.first()?;
+        let name = &self.core.graph.nodes[*source].entry.name;
+        let error = format!("`{name}` is as it was when it failed probation; edit it to try again");
+        let entry = &self.core.probation.as_ref()?.entry;
+        Some(Step::failed(
+            entry,
+            StepError::error(error.into()),
+            Duration::ZERO,
+        ))
     }
 
     fn commit(&self, draft: Draft) {
@@ -131,6 +210,11 @@ impl Transaction {
             .changed()
             .filter(|&index| graph.nodes[index].runs.is_some());
         let running: Vec<_> = running.collect();
+        for index in draft.changed() {
+            for (_, member) in graph.nodes[index].build.members(draft.slot(index)) {
+                member.show();
+            }
+        }
         publication.commit(draft);
         drains.add(generation, drained);
         let current = publication.current();
@@ -141,10 +225,9 @@ impl Transaction {
         }
     }
 
-    /// Runs the effects that are due, and then all reloaders by ascending priority, one group at a
-    /// time.
-    async fn apply(&self, changed: &[usize]) -> Result<(), Halt> {
-        let mut halted = self.run_effects(changed).await;
+    /// Runs all reloaders by ascending priority, one group at a time, unless what came before failed.
+    async fn run_reloaders(&self, before: Result<(), Halt>) -> Result<(), Halt> {
+        let mut halted = before;
         for hooks in self.core.reloaders.values() {
             if halted.is_ok() && self.is_stopped() {
                 halted = Err(Halt::Stopped);
@@ -158,6 +241,7 @@ impl Transaction {
         halted
     }
 
+    /// Runs the effects that are due.
     async fn run_effects(&self, changed: &[usize]) -> Result<(), Halt> {
         let graph = &self.core.graph;
         let mut candidates = self.core.due().clone();

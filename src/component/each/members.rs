@@ -60,11 +60,9 @@ impl Members {
             publication: Weak::clone(&self.publication),
             reaper: self.reaper.clone(),
             retire: self.retire.clone(),
-            member: Some(Box::new(move |slot, serial| {
-                let collection = Slot::<Keyed<K, V>>::of(slot);
-                let current = collection.value().get(&key).map(Lease::serial);
-                // Members are older than their collection.
-                collection.serial() > serial && current != Some(serial)
+            member: Some(Box::new(move |slot| {
+                let collection = Slot::<Keyed<K, V>>::of(slot).value();
+                collection.get(&key).map(Lease::serial)
             })),
         })
     }
