@@ -1,0 +1,147 @@
+//! Listeners that come and go with the file, and never close what stays.
+//!
+//! It shows `each`, a collection with one value per key, and `runs`, here the loop that accepts. The
+//! keys are addresses: one that is new is bound while the reload is prepared, so one that is taken
+//! refuses the whole reload; one that is gone is closed, and its connections finish what they do; one
+//! that stays keeps its socket, without a moment of refusal.
+//!
+//! The setting of a key is what a change of which would replace its value, and an address cannot be
+//! bound twice. So the setting of a socket is nothing, and what it says is read for each answer.
+//!
+//! ```text
+//! cargo run --example listeners
+//! nc 127.0.0.1 8081                                # each line that you type is answered
+//! sed -i s/8082/8083/ examples/listeners.toml      # the connection to 8081 stays
+//! sed -i s/hello/goodbye/ examples/listeners.toml  # so it does now, and its next answer is new
+//! ```
+//!
+//! Ctrl-C ends it. The one argument it takes is the file to read.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "what the example shows goes to standard output"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rekindle::{BoxError, Lease, Live, Manager, file, run};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    greeting: String,
+    addresses: BTreeSet<SocketAddr>,
+}
+
+/// A socket, until its task takes it. The task closes it as soon as it is told to stop; left in the
+/// component it would be open, and its backlog filled, until the last connection has ended.
+struct Socket {
+    address: SocketAddr,
+    bound: Mutex<Option<TcpListener>>,
+}
+
+impl Socket {
+    async fn bind(address: SocketAddr) -> Result<Self, BoxError> {
+        let bound = Mutex::new(Some(TcpListener::bind(address).await?));
+        Ok(Self { address, bound })
+    }
+
+    /// A task that failed, and is started again, binds anew.
+    async fn take(&self) -> io::Result<TcpListener> {
+        let bound = self
+            .bound
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match bound {
+            Some(bound) => Ok(bound),
+            None => TcpListener::bind(self.address).await,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let path = std::env::args_os()
+        .nth(1)
+        .map(PathBuf::from)
+        .unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/listeners.toml").into());
+
+    let mut group = run::Group::new();
+    group.add("signals", run::signals()?);
+
+    let mut reload = Manager::new().drain(Duration::from_secs(10));
+    let config = reload
+        .source("config", file::toml::<Config>(path).watch())
+        .await?;
+    let current = config.clone();
+    reload
+        .each(
+            "sockets",
+            config.select(|config| &config.addresses),
+            |addresses| {
+                addresses
+                    .into_iter()
+                    .map(|address| (address, ()))
+                    .collect::<BTreeMap<_, _>>()
+            },
+            async |address, ()| Socket::bind(address).await,
+        )
+        .runs(async move |socket, stop| accept(socket, stop, current).await)
+        .await?;
+    reload.run(|stop| group.run_until(stop)).await
+}
+
+/// Accepts until it is told to stop, then waits for its connections, for as long as the drain deadline
+/// lets it.
+async fn accept(
+    socket: Lease<Socket>,
+    stop: CancellationToken,
+    config: Live<Config>,
+) -> Result<(), BoxError> {
+    let listener = socket.take().await?;
+    let address = listener.local_addr()?;
+    println!("listening on {address}");
+    let connections = TaskTracker::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        // An error, when there are no more files, say, ends the task, which is then started again.
+        let (stream, _) = accepted?;
+        connections.spawn(answer(stream, stop.clone(), config.clone()));
+    }
+    drop(listener);
+    println!("closed {address}");
+    connections.close();
+    connections.wait().await;
+    println!("the connections to {address} have ended");
+    Ok(())
+}
+
+/// Answers line by line. It looks between two lines whether it has to go, so none stays unanswered.
+async fn answer(
+    stream: TcpStream,
+    stop: CancellationToken,
+    config: Live<Config>,
+) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    while let Some(line) = stop.run_until_cancelled(lines.next_line()).await {
+        let Some(line) = line? else { return Ok(()) };
+        let answer = format!("{}, {line}\n", config.load().greeting);
+        write.write_all(answer.as_bytes()).await?;
+    }
+    write.write_all(b"bye\n").await
+}
