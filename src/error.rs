@@ -219,6 +219,33 @@ impl Error {
 
     /// Whether the new generation failed its [probation](crate::Manager::probation), so that the
     /// previous values are live.
+    ///
+    /// A reload that was refused because the same has failed probation before is
+    /// [rejected](Self::is_rejected).
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use std::time::Duration;
+    ///
+    /// static FILE: AtomicU32 = AtomicU32::new(10);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// let mut reload = rekindle::Manager::new()
+    ///     .probation(Duration::from_secs(60), async || Err("too much load".into()));
+    /// let limit = reload.source("limit", async || Ok(FILE.load(Relaxed))).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         FILE.store(1_000, Relaxed);
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         assert!(error.is_rolled_back());
+    ///         assert_eq!(*limit.load(), 10);
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
     pub fn is_rolled_back(&self) -> bool {
         self.outcome() == Some(Outcome::RolledBack)
     }

@@ -39,7 +39,7 @@
 //! | status | meaning |
 //! |---|---|
 //! | 200 | the reload was applied, or nothing had changed, or the check found all valid; the status |
-//! | 500 | rejected or partial: the report says which step failed and why |
+//! | 500 | rejected, partial or rolled back: the report says which step failed and why |
 //! | 503 | the manager is stopping or has stopped; with the report, if the reload had begun |
 //! | 409 | asked for from inside a reload, which cannot wait for another one |
 //! | 403, 401 | a browser's request from another site; no token, or a wrong one |
@@ -51,6 +51,7 @@
 //! {
 //!   "triggers": ["http"], "triggers_total": 1, "generation": 7, "outcome": "rejected", "check": false,
 //!   "started_unix_seconds": 1767225600.25, "took_seconds": 0.0013, "untouched": 3,
+//!   "pending_restart": ["workers"], "overdue": [],
 //!   "steps": [
 //!     {"name": "config", "action": "rebuilt", "took_seconds": 0.0004},
 //!     {"name": "pool", "action": "failed", "took_seconds": 0.0009,
@@ -62,10 +63,14 @@
 //!
 //! `triggers` names at most 16 different ones, `triggers_total` counts all. `error` at the top and in
 //! a step is there only when something failed, `committed` only when the outcome is `interrupted`.
+//! `overdue` has what [`Report::overdue`](crate::Report::overdue) has, in the form of `draining` in the
+//! status.
 //!
 //! The status: `generation`, `components`, `stopping`, `consecutive_failures`,
 //! `last_success_unix_seconds` and `last_failure_unix_seconds` (`null` when there was none),
-//! `notifiers` (`name`, `failures` in a row, `error` if there is one), and `reports`, the newest
+//! `pending_restart` (names), `tasks` (`component`, `failures`, `ended`, `error` if there is one),
+//! `notifiers` (`name`, `failures` in a row, `error` if there is one), `draining` (`component`,
+//! `generation`, `held_seconds`, `overdue`, `guards`, `leases`, `dependants`), and `reports`, the newest
 //! first.
 //!
 //! # Who may ask

@@ -51,6 +51,11 @@
 //!   holding on to it.
 //! * An *effect* ([`Manager::apply`]) pushes a value into something that is not ours; a
 //!   [`Reloader`] runs in every reload, in priority groups.
+//! * A component may be more than a value: [`retire`](Component::retire) closes what was replaced (a
+//!   pool), [`runs`](Component::runs) is a task that is replaced with it (a listener, a consumer), and
+//!   [`Manager::each`] keeps one value per key and leaves alone those that did not change.
+//! * [`Manager::pin`] is for settings that only a restart changes, [`Manager::probation`] for going
+//!   back when a new generation proves unhealthy.
 //! * A [`Notifier`] says when to reload: a [signal](notify::signal), a [file](mod@file), the
 //!   [clock](notify::interval), a channel, a closure.
 //! * A [`Handle`] asks for reloads and dry runs, and tells the [`Status`]; each ends in a
@@ -61,10 +66,13 @@
 //!
 //! 1. *Prepare.* Sources are read; what depends on those that changed is built, concurrently, each
 //!    under its deadline. Any error, panic or deadline refuses the reload, and nothing has happened.
-//! 2. *Commit.* One publication makes the new generation current, for all readers at once.
+//! 2. *Commit.* One publication makes the new generation current, for all readers at once. New tasks
+//!    are started, and those that they replace told to stop.
 //! 3. *Apply.* Effects that are due, then reloaders by ascending priority. What fails here is
-//!    reported as *partial*, and tried again by the next reload.
-//! 4. *Retire.* Old values are dropped when their last holder lets go, dependants first.
+//!    reported as *partial*, and tried again by the next reload. Where there is a probation, it comes
+//!    between the two, and what fails until its end publishes the previous values again.
+//! 4. *Retire.* Outside of the reload: old values are handed to the function that closes them, or
+//!    dropped, when their last holder lets go, dependants first.
 //!
 //! A trigger that arrives meanwhile leads to exactly one more reload, whatever their number. Whoever
 //! asked is told the outcome of a reload that began after the question.
@@ -80,8 +88,8 @@
 //! # What it does not do
 //!
 //! * It does not stop code that blocks its thread: that is given up, named, and left.
-//! * It does not move a current value out; for an exclusive resource keep an `Arc<Mutex<_>>` inside
-//!   the component.
+//! * It does not move a current value out, only one that was replaced; for an exclusive resource keep
+//!   an `Arc<Mutex<_>>` inside the component.
 //! * It does not replace the process. For a new binary, use a socket that is handed over (systemd).
 //! * Signals are heard on Unix only.
 //!

@@ -44,8 +44,15 @@ pub use snapshot::Snapshot;
 /// no later read by anybody who learned of it sees an older one. Reads never wait for code of the
 /// app's. Two `load()`s may fall on both sides of a reload; a [`Snapshot`] cannot.
 ///
+/// # The end
+///
 /// The value stays readable after [`Manager::run`](crate::Manager::run) has returned, until the last
-/// handle is dropped. So do not keep a `Live`, a [`Guard`], a [`Snapshot`], a [`Reader`], a
+/// handle is dropped. The exception are components that are [retired](crate::Component::retire) or
+/// [run](crate::Component::runs), and what is built from them: those are closed when the app has
+/// returned, since nobody could retire their last value otherwise. Reading one after that panics;
+/// a [`Guard`] or [`Lease`] that is held by then can still be read.
+///
+/// A handle holds all values. So do not keep a `Live`, a [`Guard`], a [`Snapshot`], a [`Reader`], a
 /// [`Selection`] or a [`Handle`](crate::Handle) inside a component's value: it would hold itself. A
 /// build is handed [`Lease`]s of its inputs, and those may be kept.
 ///
@@ -93,6 +100,11 @@ impl<T: Send + Sync + 'static> Live<T> {
     /// The current value, for the length of a request.
     ///
     /// Some nanoseconds, on any number of threads. See [`Guard`].
+    ///
+    /// # Panics
+    ///
+    /// Reading the guard panics if the component was closed when it was taken, at the [end](Self#the-end) of the
+    /// run.
     pub fn load(&self) -> Guard<T> {
         Guard::new(self.publication.load(), self.index)
     }
@@ -100,6 +112,10 @@ impl<T: Send + Sync + 'static> Live<T> {
     /// The current value, for as long as needed.
     ///
     /// Costs more than [`load`](Self::load), as all threads share one count. See [`Lease`].
+    ///
+    /// # Panics
+    ///
+    /// If the component was closed at the [end](Self#the-end) of the run.
     pub fn lease(&self) -> Lease<T> {
         Lease::new(Slot::share(self.publication.load().slot(self.index)))
     }
@@ -109,7 +125,8 @@ impl<T: Send + Sync + 'static> Live<T> {
     /// # Panics
     ///
     /// If the component has a [`retire`](crate::Component::retire): a reader that does not look would
-    /// hold up the retirement for ever.
+    /// hold up the retirement for ever. If the component was closed at the [end](Self#the-end) of the
+    /// run.
     pub fn reader(&self) -> Reader<T> {
         Reader::new(self.clone())
     }

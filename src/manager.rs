@@ -53,9 +53,10 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Owns the components, and is the scope in which the app runs.
 ///
-/// First the parts are added: [`source`](Self::source) and [`derive`](Self::derive) build
-/// components, [`apply`](Self::apply) and [`add`](Self::add) add effects, [`on`](Self::on) adds
-/// what triggers reloads. Then [`run`](Self::run) reloads while the app runs.
+/// First the parts are added: [`source`](Self::source), [`derive`](Self::derive),
+/// [`each`](Self::each) and [`pin`](Self::pin) build components, [`apply`](Self::apply) and
+/// [`add`](Self::add) add effects, [`on`](Self::on) adds what triggers reloads. Then
+/// [`run`](Self::run) reloads while the app runs.
 ///
 /// ```
 /// use rekindle::{BoxError, Manager};
@@ -171,7 +172,9 @@ impl Manager {
         self
     }
 
-    /// How long, after the stop, effects and reloaders that run may take to end (default: 10 s).
+    /// How long, after the stop, effects and reloaders that run may take to end (default: 10 s). When
+    /// the app has returned, [tasks](Component::runs) have as long again, and then the
+    /// [retirement](Component::retire) of the last values.
     ///
     /// A reload that can still be called off is, at once.
     ///
@@ -209,13 +212,32 @@ impl Manager {
         self
     }
 
-    /// How long a value that was replaced and has to be [retired](Component::retire) may be held
-    /// before that is logged, and named in reports (default: 30 s). It is waited for all the same.
+    /// The drain deadline: how long what was replaced may take to end (default: 30 s).
+    ///
+    /// A value that has to be [retired](Component::retire) and is held for longer is logged, and named
+    /// in [reports](crate::Report::overdue) and in [`Status::draining`]; it is waited for all the same.
+    /// A [task](Component::runs) that was told to stop and has not after this time is dropped, and named
+    /// in the log. At the end of the run, nothing is waited for longer than the
+    /// [grace period](Self::grace).
     ///
     /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
     /// use std::time::Duration;
     ///
-    /// let reload = rekindle::Manager::new().drain(Duration::from_secs(300));
+    /// let mut reload = rekindle::Manager::new().drain(Duration::ZERO);
+    /// let pool = reload.source("pool", async || Ok("a pool")).retire(async |_| ()).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         let held = pool.lease();
+    ///         let report = handle.reload("example").await?;
+    ///         assert_eq!(report.overdue()[0].component(), "pool");
+    ///         assert_eq!((*held, *pool.load()), ("a pool", "a pool"));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
     /// ```
     pub fn drain(self, deadline: Duration) -> Self {
         self.shared.drains.set_deadline(deadline);
@@ -239,6 +261,9 @@ impl Manager {
     /// Whoever asked for the reload waits for the verdict. A reload that is asked for during the
     /// probation forces it: the probe is called a last time, at once, and then that reload runs. At a
     /// stop the new generation stays.
+    ///
+    /// In reports a verdict is a step named `probation`. By default there is no probation: effects that
+    /// fail make the reload [partial](crate::Outcome::Partial).
     ///
     /// Known as *commit confirm* from the configuration of routers.
     ///
@@ -374,6 +399,7 @@ impl Manager {
     /// the value of one key. A reload builds the keys that are new and those whose setting is another
     /// (`PartialEq`), concurrently; all others keep the value that they have, the same instance. One
     /// that cannot be built refuses the reload, and is named by its key, which is therefore no secret.
+    /// Both functions are cloned for each call.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -429,7 +455,8 @@ impl Manager {
     /// the start.
     ///
     /// When the selection is another after a reload, the report and the status list the name as
-    /// [pending](crate::Report::pending_restart), until it is the old one again.
+    /// [pending](crate::Report::pending_restart), until it is the old one again. The reload is applied
+    /// as any other. What is derived from the handle is therefore never rebuilt because of it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -553,15 +580,20 @@ impl Manager {
     /// [`run::Group::run_until`](crate::run::Group::run_until) does. Values stay readable, for
     /// requests that are still being answered.
     ///
+    /// When the app has returned, [tasks](Component::runs) are told to stop, and then components that
+    /// are [retired](Component::retire) or run are closed, with what was built from them, dependants
+    /// first. The [grace period](Self::grace) limits both.
+    ///
     /// # Errors
     ///
-    /// The error of the reload or notifier that ended the run ([`OnError::Stop`]); else exactly the
-    /// app's own error; else an [`Error`] that names what did not end within the grace period.
+    /// The error of the reload or notifier that ended the run ([`OnError::Stop`]), or of the task
+    /// ([`OnExit::Stop`](crate::OnExit::Stop)); else exactly the app's own error; else an [`Error`] that
+    /// names what did not end within the grace period, and what is still held and so cannot be retired.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the app, the notifiers and a running reload, and answers all who
-    /// wait.
+    /// Dropping the future drops the app, the tasks, the notifiers and a running reload, and answers all
+    /// who wait. Values that have to be retired are dropped instead, which is logged.
     ///
     /// # Panics
     ///
@@ -599,11 +631,14 @@ impl Manager {
     /// Ends what was built, without running an app: for a start-up that fails half-way.
     ///
     /// Values with a [`retire`](Component::retire) are retired, dependants before what they were built
-    /// from. Without this they would be dropped with the manager.
+    /// from, and reading their components after that panics. Without this they would be dropped with
+    /// the manager. Tasks never start, and reloads that were asked for are answered as
+    /// [stopped](Error::is_stopped).
     ///
     /// # Errors
     ///
-    /// An [`Error`] that names what did not end within the [grace period](Self::grace).
+    /// An [`Error`] that names what did not end within the [grace period](Self::grace), or is still
+    /// held by the caller.
     ///
     /// # Cancel safety
     ///

@@ -92,7 +92,7 @@ pub enum Outcome {
     /// What had changed is current, but an effect or reloader failed, and later ones did not run.
     Partial,
     /// The new generation failed its [probation](crate::Manager::probation), and the previous values
-    /// were published again, as a generation of a new number.
+    /// were published again, as a generation of a new number. [`Report::failure`] is why.
     RolledBack,
     /// The manager was stopped meanwhile.
     Interrupted {
@@ -224,14 +224,15 @@ impl Report {
         self.untouched
     }
 
-    /// The [pinned](crate::Manager::pin) settings that have another value now (for a check: would
-    /// have), which only a restart brings into effect.
+    /// The names of the [pinned](crate::Manager::pin) settings that have another value now (for a
+    /// check: would have), which only a restart brings into effect.
     pub fn pending_restart(&self) -> impl ExactSizeIterator<Item = &str> {
         self.pending_restart.iter().map(|name| &**name)
     }
 
-    /// The values of earlier generations that are held past the
-    /// [drain deadline](crate::Manager::drain), so that they cannot be retired.
+    /// The values of earlier generations that were held past the
+    /// [drain deadline](crate::Manager::drain) when the reload ended, so that they could not be
+    /// [retired](crate::Component::retire); whichever reload replaced them.
     pub fn overdue(&self) -> &[Draining] {
         &self.overdue
     }
@@ -272,7 +273,7 @@ impl Step {
 
 impl Outcome {
     /// The outcome in one word: `applied`, `unchanged`, `valid`, `rejected`, `partial`,
-    /// `interrupted`.
+    /// `rolled_back`, `interrupted`.
     ///
     /// ```
     /// assert_eq!(rekindle::Outcome::Applied.as_str(), "applied");

@@ -25,14 +25,17 @@ type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'm>>;
 pub(super) type Make =
     Box<dyn FnOnce() -> Result<(Box<dyn Build>, Option<Watch>), BoxError> + Send>;
 
-/// A component in the making: what [`Manager::source`] and [`Manager::derive`] give.
+/// A component in the making: what [`Manager::source`], [`Manager::derive`] and [`Manager::pin`] give.
 ///
+/// Options come first: how its values end ([`retire`](Self::retire)), what they do while they are
+/// current ([`runs`](Self::runs)), how long a build may take ([`timeout`](Self::timeout)). Then
 /// `.await` builds the first value and gives its [`Live`] handle.
 ///
 /// # Errors
 ///
 /// [`Error`] names the component when its first build fails, panics or takes too long, when the
-/// name is taken, or when an input belongs to another manager.
+/// name is taken, or when an input belongs to another manager. What was built before that is dropped
+/// with the manager; [`Manager::abandon`] retires it.
 ///
 /// # Cancel safety
 ///
@@ -208,7 +211,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
 
     /// How a value ends that was replaced: `retire` is given it by move, exactly once, after the
     /// last [`Guard`](crate::Guard), [`Snapshot`](crate::Snapshot), [`Lease`](crate::Lease) and
-    /// dependant has let go of it.
+    /// dependant has let go of it. By default it is dropped then.
     ///
     /// For what takes time to close: a pool with connections, a buffer to be written. It runs outside
     /// of reloads, beside the app. Values that were built from this one are retired (or dropped)
@@ -218,11 +221,17 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     /// At the end of [`Manager::run`], and by [`Manager::abandon`], the component is closed, together
     /// with what was built from it: the last values are retired, as far as that is done within the
     /// [grace period](Manager::grace), and reading the component after that panics. A value that is
-    /// held for longer than the [drain deadline](Manager::drain) is named in the log, in
-    /// [`Status::draining`](crate::Status::draining) and in reports; it is never taken away from under
-    /// a reader.
+    /// still held, or is not retired by then, is named in the error of the run, and dropped when its
+    /// last holder lets go.
     ///
-    /// An error or a panic of `retire` is logged. The time it takes is not limited, except by the end.
+    /// A value that is held for longer than the [drain deadline](Manager::drain) is named in the log,
+    /// in [`Status::draining`](crate::Status::draining) and in [reports](crate::Report::overdue); it
+    /// is never taken away from under a reader.
+    ///
+    /// # Errors
+    ///
+    /// An error or a panic of `retire` is logged; what the value was built from is retired next, all
+    /// the same. The time it takes is not limited, except by the end.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -283,6 +292,15 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     /// A task that ends by itself is logged, listed in [`Status::tasks`](crate::Status::tasks), and
     /// dealt with according to [`on_exit`](Self::on_exit). An error or a panic counts as an end.
     ///
+    /// The manager holds a lease of the value until the task has ended, to start it again. So what has
+    /// to be closed when the task is told to stop, and not when it has ended, does not stay in the
+    /// value: the task takes it out, as `examples/listeners.rs` does with its sockets.
+    ///
+    /// # Cancel safety
+    ///
+    /// The task is dropped at an `await` if it is late; it is never dropped before it was told to stop
+    /// and the deadline has passed, unless the future of [`Manager::run`] is dropped.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use rekindle::Lease;
@@ -319,7 +337,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     }
 
     /// What becomes of the [task](Self::runs) if it ends though nobody told it to (default:
-    /// [`OnExit::Restart`]).
+    /// [`OnExit::Restart`]). Without a task it means nothing.
     ///
     /// ```
     /// use rekindle::OnExit;

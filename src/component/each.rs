@@ -27,15 +27,29 @@ const SLACK: Duration = Duration::from_secs(1);
 /// A collection in the making: what [`Manager::each`] gives.
 ///
 /// `.await` builds the first values and gives the [`Live`] handle of the collection, whose value is a
-/// [`Keyed`]. Errors and cancel safety are as for [`Component`].
+/// [`Keyed`].
+///
+/// A key whose setting changed has two values for a while: the new one is built before the old one
+/// ends. So of something exclusive, such as a port, the setting has to be what never changes, and what
+/// does change belongs into another component.
 ///
 /// Listeners are the example: one for each address, each of which runs. An address that stays the same
 /// keeps its socket.
 ///
+/// # Errors
+///
+/// As for [`Component`]. The build of a value that fails, panics or takes too long is named by
+/// the collection and its key.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the builds; the collection is not added.
+///
 /// ```
 /// use std::collections::BTreeMap;
 /// use std::net::SocketAddr;
-/// use rekindle::Lease;
+/// use std::time::Duration;
+/// use rekindle::{Lease, OnExit};
 /// use tokio::net::TcpListener;
 /// use tokio_util::sync::CancellationToken;
 ///
@@ -57,7 +71,10 @@ const SLACK: Duration = Duration::from_secs(1);
 ///         |addresses| addresses.iter().map(|address| (*address, ())).collect::<BTreeMap<_, _>>(),
 ///         async |address, ()| Ok(TcpListener::bind(address).await?),
 ///     )
+///     .timeout(Duration::from_secs(5))
 ///     .runs(serve)
+///     .on_exit(OnExit::Stop)
+///     .retire(async |listener: TcpListener| println!("closes {:?}", listener.local_addr()))
 ///     .await?;
 /// assert_eq!(listeners.load().len(), 1);
 /// # Ok(())
@@ -118,15 +135,16 @@ where
     }
 
     /// How long the build of one value may take (default: [`Manager::timeout`]); changed and added
-    /// ones are built concurrently. Past it the build is dropped, and the reload is refused.
+    /// ones are built concurrently. Past it the build is dropped, and the reload is refused, which
+    /// names the key.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.members.set_timeout(timeout);
         self.component = self.component.timeout(timeout.saturating_add(SLACK));
         self
     }
 
-    /// How each value ends whose key is gone or whose setting changed. As
-    /// [`Component::retire`].
+    /// How each value ends whose key is gone or whose setting changed, and at the end of the run all of
+    /// them. As [`Component::retire`]; those of one collection are retired side by side.
     pub fn retire<F, Fut>(mut self, retire: F) -> Self
     where
         F: FnOnce(V) -> Fut + Clone + Send + Sync + 'static,

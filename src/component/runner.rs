@@ -17,12 +17,14 @@ use crate::live::{AnySlot, Lease, Slot};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnExit {
-    /// It is started again from the same value, after a pause that doubles from 100 ms to 30 s.
+    /// It is started again from the same value, after a pause that doubles from 100 ms to 30 s, and is
+    /// 100 ms again once it has run for a minute.
     #[default]
     Restart,
     /// It stays ended until its component is replaced: for tasks that have something to do once.
     Leave,
-    /// The run ends with an error that names it.
+    /// The run ends with an [`Error`](crate::Error) that names it, whatever
+    /// [`OnError`](crate::OnError) says about reloads.
     Stop,
 }
 

@@ -120,14 +120,16 @@ impl<T: Send + Sync + 'static> Lease<T> {
         std::ptr::eq(&raw const *self.0, slot)
     }
 
-    /// Resolves when a newer value of this component is current.
+    /// Resolves when this value is not current any more: another one is; or the component, or the
+    /// value's key in a [collection](crate::Keyed), is gone.
     ///
-    /// Streams and websockets wait for this beside their work, to end or to take the new value. It
-    /// never resolves when no newer value comes.
+    /// Streams and websockets wait for this beside their work, to end or to take the new value. A
+    /// component goes when it is [closed](crate::Live#the-end) at the end of the run; of one that is
+    /// not, the last value is never replaced, and this never resolves.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: a later call resolves at once if there is a newer value.
+    /// Dropping the future loses nothing: a later call resolves at once if the value was replaced.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

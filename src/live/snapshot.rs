@@ -46,7 +46,7 @@ impl Snapshot {
     /// # Panics
     ///
     /// If the handle belongs to another manager, or to a component that was added after this
-    /// snapshot was taken.
+    /// snapshot was taken, or [closed](Live#the-end) before.
     #[track_caller]
     pub fn get<T: Send + Sync + 'static>(&self, live: &Live<T>) -> &T {
         assert!(

@@ -19,8 +19,13 @@ use crate::race::race;
 /// [`Manager::drain`]: crate::Manager::drain
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A value that was replaced and is still held, so that it cannot be retired: what
-/// [`Status::draining`](crate::Status::draining) lists.
+/// A value that was replaced and is still held, so that it cannot be
+/// [retired](crate::Component::retire): what [`Status::draining`](crate::Status::draining) and, past
+/// the deadline, [`Report::overdue`](crate::Report::overdue) list.
+///
+/// # Consistency
+///
+/// Holders are counted while they come and go, so a moment later there may be others.
 ///
 /// `Display` is a phrase: ``component `pool` of generation 3, held for 31.0s by 2 guards``.
 ///
@@ -41,6 +46,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 ///         assert_eq!(draining.generation(), 1);
 ///         assert_eq!((draining.guards(), draining.leases()), (1, 0));
 ///         assert!(!draining.is_overdue());
+///         assert!(draining.held_for() < std::time::Duration::from_secs(30));
+///         assert_eq!(draining.dependants().len(), 0);
 ///         drop(held);
 ///         assert!(handle.status().draining().is_empty());
 ///         Ok(())
@@ -60,7 +67,7 @@ pub struct Draining {
 }
 
 impl Draining {
-    /// The name of the component.
+    /// The name of the component; of a collection, with the key: `pools[web]`.
     pub fn component(&self) -> &str {
         &self.component
     }

@@ -43,7 +43,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// If the reload was refused, partial or interrupted ([`Error::report`] has the report); if the
+    /// If the reload was refused, partial, rolled back or interrupted ([`Error::report`] has the report); if the
     /// manager has stopped ([`Error::is_stopped`]); if this is called from inside a reload of the
     /// same manager, which could never end ([`Error::is_reentrant`]; a task that a build spawned is
     /// not recognised, and runs into its deadline).

@@ -71,7 +71,7 @@ impl Status {
         self.history.last_success
     }
 
-    /// When the last reload ended that was refused or partial.
+    /// When the last reload ended that was refused, partial or rolled back.
     pub fn last_failure(&self) -> Option<SystemTime> {
         self.history.last_failure
     }
@@ -87,14 +87,14 @@ impl Status {
         &self.draining
     }
 
-    /// The [pinned](crate::Manager::pin) settings that have another value now, which only a restart
-    /// brings into effect.
+    /// The names of the [pinned](crate::Manager::pin) settings that have another value now, which only
+    /// a restart brings into effect.
     pub fn pending_restart(&self) -> impl ExactSizeIterator<Item = &str> {
         self.history.pending_restart.iter().map(|name| &**name)
     }
 
-    /// How the tasks are doing, those that were told to stop and have not yet among them, in the order
-    /// in which they were started.
+    /// How the [tasks](crate::Component::runs) are doing, those that were told to stop and have not yet
+    /// among them, in the order in which they were started.
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = &TaskStatus> {
         self.history.tasks.values()
     }
@@ -191,6 +191,7 @@ impl NotifierStatus {
 ///         let status = handle.status();
 ///         let feed = status.tasks().next().expect("it is started again");
 ///         assert_eq!(feed.component(), "feed");
+///         assert!(feed.failures() > 0);
 ///         assert_eq!(feed.error().map(|error| error.to_string()), Some("no connection".into()));
 ///         assert!(!feed.has_ended());
 ///         Ok(())
@@ -228,7 +229,7 @@ impl TaskStatus {
         &self.component
     }
 
-    /// How often it has ended by itself since it was started at a commit.
+    /// How often it has ended by itself, well or not, since it was started at a commit.
     pub fn failures(&self) -> u64 {
         self.failures
     }
@@ -238,7 +239,7 @@ impl TaskStatus {
         self.ended
     }
 
-    /// Why it ended by itself last, if that was an error.
+    /// Why it ended by itself last, if that was an error or a panic.
     pub fn error(&self) -> Option<&StepError> {
         self.error.as_ref()
     }
