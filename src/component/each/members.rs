@@ -113,29 +113,31 @@ where
         let build = self.build.clone();
         Box::pin(async move {
             let mut crew = Crew::new();
-            let mut homes = Vec::new();
+            let mut keys = Vec::new();
             let mut done = Vec::new();
-            for (id, (key, setting)) in due.iter().enumerate() {
-                let home = members.home::<K, Value<Fut>>(key);
+            for (id, (key, setting)) in due.into_iter().enumerate() {
+                let home = members.home::<K, Value<Fut>>(&key);
                 let timeout = members.timeout();
                 let entry = members.ledger.add(Kind::Member, &home.name, timeout);
                 let build = build.clone();
-                let (given, wanted) = (key.clone(), setting.clone());
+                let given = key.clone();
+                // In a slot from the beginning: whatever becomes of the others, it is retired.
                 let job = Job::start(&entry, || {
-                    let future = build(given, wanted);
-                    Box::pin(async move { future.await.into_result() })
+                    let future = build(given, setting.clone());
+                    Box::pin(async move {
+                        let value = future.await.into_result()?;
+                        Ok(Lease::new(Slot::new(&home, value, None, Box::new(setting))))
+                    })
                 });
-                homes.push(home);
-                done.extend(crew.push(id, job.map_err(|error| failed(key, error))?));
+                done.extend(crew.push(id, job.map_err(|error| failed(&key, error))?));
+                keys.push(key);
                 crew.breathe().await;
             }
             loop {
                 for finished in done.drain(..) {
-                    let (key, setting) = &due[finished.id];
-                    let value = finished.result.map_err(|error| failed(key, error))?;
-                    let inputs = Box::new(setting.clone());
-                    let slot = Slot::new(&homes[finished.id], value, None, inputs);
-                    built.insert(key.clone(), Lease::new(slot));
+                    let key = &keys[finished.id];
+                    let lease = finished.result.map_err(|error| failed(key, error))?;
+                    built.insert(key.clone(), lease);
                 }
                 match crew.next().await {
                     Some(finished) => done.push(finished),

@@ -1,0 +1,84 @@
+//! Lifecycles at their edges: what fails, hangs, blocks or is stopped in the middle of something.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rekindle::{BoxError, Lease, Manager, Outcome, Reading, Source, Stamp};
+use support::{Barrier, Dial, eventually, in_time};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+const SHORT: Duration = Duration::from_millis(10);
+
+/// Makes values that have to be retired, and counts those that were dropped instead.
+#[derive(Clone, Default)]
+struct Maker(Arc<(AtomicUsize, AtomicUsize)>);
+
+struct Made {
+    maker: Maker,
+    retired: bool,
+}
+
+impl Maker {
+    fn make(&self) -> Made {
+        self.0.0.fetch_add(1, Ordering::SeqCst);
+        Made {
+            maker: self.clone(),
+            retired: false,
+        }
+    }
+
+    fn made(&self) -> usize {
+        self.0.0.load(Ordering::SeqCst)
+    }
+
+    fn dropped(&self) -> usize {
+        self.0.1.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if !self.retired {
+            self.maker.0.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn retire(mut made: Made) {
+    made.retired = true;
+}
+
+async fn until_stopped<T: Send + Sync>(_: Lease<T>, stop: CancellationToken) {
+    stop.cancelled().await;
+}
+
+fn same_for(keys: u64) -> impl FnOnce(Lease<u64>) -> BTreeMap<u64, u64> + Clone {
+    move |n| (0..keys).map(|key| (key, *n)).collect()
+}
+
+#[tokio::test]
+async fn what_was_built_of_other_keys_is_retired_when_one_fails() {
+    let (dial, maker) = (Dial::new(0), Maker::default());
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let makes = maker.clone();
+    let build = async move |key, n| match (key, n) {
+        (1, 1) => Err("bad luck".into()),
+        _ => Ok(makes.make()),
+    };
+    let all = reload.each("all", &number, same_for(5), build);
+    all.retire(retire).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(1);
+        handle.reload("test").await.unwrap_err();
+    });
+    in_time(run).await.unwrap();
+    assert_eq!((maker.made(), maker.dropped()), (9, 0));
+}
