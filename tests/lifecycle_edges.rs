@@ -82,3 +82,29 @@ async fn what_was_built_of_other_keys_is_retired_when_one_fails() {
     in_time(run).await.unwrap();
     assert_eq!((maker.made(), maker.dropped()), (9, 0));
 }
+
+/// Reads anew each time, and says that it is the same.
+struct Same(Maker);
+
+impl Source for Same {
+    type Value = Made;
+
+    async fn read(&self, _: Option<Stamp>) -> Result<Reading<Made>, BoxError> {
+        Ok(Reading::Stamped(self.0.make(), Stamp::of(b"same")))
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_and_has_not_changed_is_retired_too() {
+    let maker = Maker::default();
+    let mut reload = Manager::new();
+    let same = reload.source("same", Same(maker.clone()));
+    same.retire(retire).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        let report = handle.reload("test").await.unwrap();
+        assert_eq!(report.outcome(), Outcome::Unchanged);
+    });
+    in_time(run).await.unwrap();
+    assert_eq!((maker.made(), maker.dropped()), (2, 0));
+}

@@ -177,13 +177,16 @@ impl<S: Source> Build for FromSource<S> {
                     return Err("the source says `Unchanged` before it was ever read".into());
                 }
                 Reading::Unchanged => return Ok(Fresh::Unchanged),
-                Reading::Stamped(_, same) if Some(same) == stamp => return Ok(Fresh::Unchanged),
                 Reading::Stamped(value, stamp) => (value, Some(stamp)),
                 Reading::Value(value) => (value, None),
             };
             let slot = Slot::new(&home, value, new_stamp, Box::new(()));
-            Ok(Fresh::Slot(slot))
+            Ok(match new_stamp.is_some() && new_stamp == stamp {
+                true => Fresh::Unchanged,
+                false => Fresh::Slot(slot),
+            })
         })
+            // In a slot also if it is not needed: so it is retired.
     }
 }
 
