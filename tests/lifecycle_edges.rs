@@ -108,3 +108,79 @@ async fn what_is_read_and_has_not_changed_is_retired_too() {
     in_time(run).await.unwrap();
     assert_eq!((maker.made(), maker.dropped()), (2, 0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_probation_that_was_given_up_rolls_nothing_back_later() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let blocks = barrier.clone();
+    let ended = Arc::new(Notify::new());
+    let ends = Arc::clone(&ended);
+    let reload = Manager::new().timeout(Duration::from_millis(50));
+    let mut reload = reload.probation(SHORT, async move || {
+        blocks.pass();
+        ends.notify_one();
+        Err::<(), BoxError>("sick".into())
+    });
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        assert_eq!(error.report().unwrap().generation(), 2);
+        barrier.open();
+        ended.notified().await;
+        // The next reload waits for nothing of the last one, so what it left behind has had its time.
+        sleep(Duration::from_millis(50)).await;
+        let now = number.load();
+        assert_eq!((now.generation(), *now), (2, 2));
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_probe_that_fails_after_the_stop_rolls_nothing_back() {
+    let dial = Dial::new(1);
+    let (asked, stopping) = (Arc::new(Notify::new()), CancellationToken::new());
+    let (asks, stops) = (Arc::clone(&asked), stopping.clone());
+    let mut reload = Manager::new().probation(Duration::from_secs(60), async move || {
+        asks.notify_one();
+        stops.cancelled().await;
+        Err::<(), BoxError>("the server accepts nothing any more".into())
+    });
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |stop: CancellationToken| {
+        tokio::spawn(async move {
+            stop.cancelled().await;
+            stopping.cancel();
+        });
+        dial.set(2);
+        handle.trigger("test");
+        asked.notified().await;
+    });
+    in_time(run).await.unwrap();
+    assert_eq!((number.load().generation(), *number.load()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_does_not_hold_up_a_stop() {
+    let dial = Dial::new(1);
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
+    // Neither the timeout nor the grace period ends it in time.
+    let long = Duration::from_secs(600);
+    let reload = Manager::new().timeout(long).grace(long);
+    let mut reload = reload.probation(long, async move || {
+        asks.notify_one();
+        std::future::pending::<()>().await;
+    });
+    reload.source("number", dial.clone()).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        handle.trigger("test");
+        asked.notified().await;
+    });
+    in_time(run).await.unwrap();
+}

@@ -39,14 +39,18 @@ impl Probation {
         let every = EVERY.min(self.duration / 10).max(Duration::from_millis(1));
         let mut is_last = false;
         loop {
-            run_alone(&self.entry, || (self.probe)()).await?;
+            let probed = run_alone(&self.entry, || (self.probe)());
+            match race(shared.stop.cancelled(), probed).await {
+                // What is current stays: what fails in a shutdown may fail because of it.
+                Either::First(()) => return Ok(()),
+                Either::Second(result) => result?,
+            }
             if is_last {
                 return Ok(());
             }
             let next = (Instant::now() + every).min(end);
             let wanted = race(shared.queue.reload_is_wanted(), sleep_until(next));
             match race(shared.stop.cancelled(), wanted).await {
-                // What is current stays: it has not failed.
                 Either::First(()) => return Ok(()),
                 Either::Second(Either::First(())) => is_last = true,
                 Either::Second(Either::Second(())) => is_last = next == end,

@@ -124,12 +124,15 @@ impl Transaction {
             if applied.is_ok() {
                 applied = self.probate(probation).await;
             }
-            if let Err(Halt::Failed) = applied {
-                *self.core.held_back() = Some(stamps);
-                self.roll_back(&previous, &changed).await;
-                return Ending::Outcome(Outcome::RolledBack);
+            // At a stop, and once this reload was given up, what is current stays.
+            if !self.is_stopped() {
+                let failed = matches!(applied, Err(Halt::Failed));
+                *self.core.held_back() = failed.then_some(stamps);
+                if failed {
+                    self.roll_back(&previous, &changed).await;
+                    return Ending::Outcome(Outcome::RolledBack);
+                }
             }
-            self.core.held_back().take();
         }
         drop(previous);
         match self.run_reloaders(applied).await {
