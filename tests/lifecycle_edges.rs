@@ -184,3 +184,23 @@ async fn a_probe_that_hangs_does_not_hold_up_a_stop() {
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_probation_may_be_as_long_as_can_be() {
+    let dial = Dial::new(1);
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
+    let probe = async move || asks.notify_one();
+    let mut reload = Manager::new().probation(Duration::MAX, probe);
+    reload.source("number", dial.clone()).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        let other = handle.clone();
+        let first = tokio::spawn(async move { other.reload("first").await });
+        asked.notified().await;
+        handle.reload("second").await.unwrap();
+        assert_eq!(first.await.unwrap().unwrap().outcome(), Outcome::Applied);
+    });
+    in_time(run).await.unwrap();
+}
