@@ -204,3 +204,22 @@ async fn a_probation_may_be_as_long_as_can_be() {
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_was_rolled_back_waits_for_no_restart() {
+    let dial = Dial::new(1);
+    let sick = async || Err::<(), BoxError>("sick".into());
+    let mut reload = Manager::new().probation(SHORT, sick);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    reload.pin("pinned", number.map(|n| *n)).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        let report = error.report().unwrap();
+        assert_eq!(report.outcome(), Outcome::RolledBack);
+        assert_eq!(report.pending_restart().len(), 0);
+        assert_eq!(handle.status().pending_restart().len(), 0);
+    });
+    in_time(run).await.unwrap();
+}

@@ -167,6 +167,13 @@ impl Transaction {
             restored.push(Arc::clone(slot));
             draft.replace(index, Arc::clone(slot));
         }
+        // What waits for a restart is again what it was.
+        drop(
+            self.pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         self.commit(draft);
         self.core.shared.drains.restore(&restored);
         // One that fails stays due, and is in the report.
