@@ -223,3 +223,19 @@ async fn what_was_rolled_back_waits_for_no_restart() {
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_check_refuses_what_is_held_back() {
+    let dial = Dial::new(1);
+    let sick = async || Err::<(), BoxError>("sick".into());
+    let mut reload = Manager::new().probation(SHORT, sick);
+    reload.source("number", dial.clone()).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        assert!(handle.reload("test").await.unwrap_err().is_rolled_back());
+        assert!(handle.check().await.unwrap_err().is_rejected());
+        assert!(handle.reload("test").await.unwrap_err().is_rejected());
+    });
+    in_time(run).await.unwrap();
+}

@@ -99,17 +99,17 @@ impl Transaction {
             let pending = self.core.graph.pending(&draft).into();
             *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
         }
+        let stamps = self.stamps(&draft);
+        if let Some(error) = self.held_back(&stamps) {
+            self.log.add(error);
+            return Ending::Outcome(Outcome::Rejected);
+        }
         if self.check {
             return Ending::Outcome(if any {
                 Outcome::Valid
             } else {
                 Outcome::Unchanged
             });
-        }
-        let stamps = self.stamps(&draft);
-        if let Some(error) = self.held_back(&stamps) {
-            self.log.add(error);
-            return Ending::Outcome(Outcome::Rejected);
         }
         if !self.gate.commit() {
             // Whoever gave this reload up has reported it.
