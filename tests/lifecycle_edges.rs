@@ -239,3 +239,47 @@ async fn a_check_refuses_what_is_held_back() {
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_a_refused_reload_leaked_is_named_at_the_end() {
+    static LEAKED: Mutex<Vec<Lease<u64>>> = Mutex::new(Vec::new());
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().grace(Duration::from_millis(50));
+    let number = reload.source("number", dial.clone()).retire(async |_| ());
+    let number = number.await.unwrap();
+    let build = async |n: Lease<u64>| match *n {
+        2 => {
+            LEAKED.lock().unwrap().push(n);
+            Err("bad luck".into())
+        }
+        _ => Ok(()),
+    };
+    reload.derive("leaks", &number, build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        handle.reload("test").await.unwrap_err();
+    });
+    let error = in_time(run).await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("a value of component `number`, not retired"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retirement_that_is_cut_off_at_the_end_is_named_each_time() {
+    for _ in 0..200 {
+        let mut reload = Manager::new().grace(Duration::from_millis(2));
+        let hangs = reload.source("hangs", Dial::new(1));
+        hangs
+            .retire(async |_| std::future::pending::<()>().await)
+            .await
+            .unwrap();
+        let error = in_time(reload.run(async |_| ()))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("`hangs`"), "{error}");
+    }
+}

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
-use super::drain::Drain;
+use super::drain::{Drain, Draining};
 use super::reap::Reaping;
 use super::serve::serve;
 use super::task::Task;
@@ -61,7 +61,7 @@ where
         drains: Arc::clone(&drains),
         ledger: Arc::clone(&ledger),
     };
-    let reaping = Task(tokio::spawn(reaping.run(end_reaping.clone())));
+    let mut reaping = Task(tokio::spawn(reaping.run(end_reaping.clone())));
     let (fatal, failures) = mpsc::unbounded_channel();
     let core = Arc::new(Core {
         tasks: Tasks::new(&shared, &ledger, fatal.clone()),
@@ -96,14 +96,23 @@ where
     // the app keeps, ends in place when they go.
     drop((core, shared));
     end_reaping.cancel();
-    let _ = timeout(grace, reaping).await;
+    let _ = timeout(grace, &mut reaping).await;
+    // Named while the reaper still is there, and with it the retirements that run.
     let running = ledger.running();
     let running = running.iter().map(ToString::to_string);
-    let left = to_retire.left();
-    let held = drains.draining().into_iter();
-    let held = held.filter(|held| left.contains_key(held.component()));
-    let held = held.map(|held| held.to_string());
-    let leftovers = late.into_iter().chain(running).chain(held).collect();
+    let mut left = to_retire.left();
+    let mut held = drains.draining();
+    held.retain(|held| left.contains_key(held.component()));
+    let running_names = running.iter().map(|entry| &*entry.name);
+    for name in running_names.chain(held.iter().map(Draining::component)) {
+        left.remove(name);
+    }
+    let held = held.iter().map(ToString::to_string);
+    let left = left.keys();
+    let left = left.map(|name| format!("a value of component `{name}`, not retired"));
+    let leftovers = late.into_iter().chain(running).chain(held).chain(left);
+    let leftovers = leftovers.collect();
+    drop(reaping);
     conclude(failure, outcome, leftovers, grace)
 }
 
