@@ -283,3 +283,34 @@ async fn a_retirement_that_is_cut_off_at_the_end_is_named_each_time() {
         assert!(error.contains("`hangs`"), "{error}");
     }
 }
+
+/// Many tasks start before the one that the first reload replaces.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reload_that_waits_for_the_start_replaces_what_was_started() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let fixed = reload.source("fixed", Dial::new(1)).await.unwrap();
+    for name in 0..2_000 {
+        let early = reload.derive(format!("early {name}"), &fixed, async |_| Ok(()));
+        early.runs(until_stopped).await.unwrap();
+    }
+    let running = Arc::new(Mutex::new(Vec::new()));
+    let runs = Arc::clone(&running);
+    let last = reload.source("last", dial.clone());
+    let last = last.runs(async move |n: Lease<u64>, stop: CancellationToken| {
+        runs.lock().unwrap().push(*n);
+        stop.cancelled().await;
+        runs.lock().unwrap().retain(|other| *other != *n);
+    });
+    last.await.unwrap();
+    let handle = reload.handle();
+    dial.set(2);
+    handle.trigger("early");
+    let run = reload.run(async move |_| {
+        handle.reload("late").await.unwrap();
+        let tasks = || handle.status().tasks().len();
+        eventually("the first one has ended", || tasks() == 2_001).await;
+        eventually("the second one runs", || *running.lock().unwrap() == [2]).await;
+    });
+    in_time(run).await.unwrap();
+}

@@ -75,12 +75,13 @@ where
         held_back: Mutex::default(),
         shortest,
     });
-    let serving = serve(Arc::clone(&core), notifiers, policy, closer, failures);
-    let serving = Task(tokio::spawn(serving));
-
+    // Before the first reload, which may replace them.
     if !shared.stop.is_cancelled() {
         core.tasks.start(&core.graph);
     }
+    let serving = serve(Arc::clone(&core), notifiers, policy, closer, failures);
+    let serving = Task(tokio::spawn(serving));
+
     let outcome = guarded(app, shared.stop.clone()).await;
     shared.close();
     let failure = match serving.await {
@@ -99,7 +100,6 @@ where
     let _ = timeout(grace, &mut reaping).await;
     // Named while the reaper still is there, and with it the retirements that run.
     let running = ledger.running();
-    let running = running.iter().map(ToString::to_string);
     let mut left = to_retire.left();
     let mut held = drains.draining();
     held.retain(|held| left.contains_key(held.component()));
@@ -107,6 +107,7 @@ where
     for name in running_names.chain(held.iter().map(Draining::component)) {
         left.remove(name);
     }
+    let running = running.iter().map(ToString::to_string);
     let held = held.iter().map(ToString::to_string);
     let left = left.keys();
     let left = left.map(|name| format!("a value of component `{name}`, not retired"));
