@@ -314,3 +314,22 @@ async fn a_reload_that_waits_for_the_start_replaces_what_was_started() {
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_status_lists_tasks_from_the_commit_until_they_are_gone() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().grace(SHORT);
+    let stays = reload.source("stays", dial.clone());
+    let task = async |_, _| std::future::pending::<()>().await;
+    stays.runs(task).await.unwrap();
+    let handle = reload.handle();
+    let asks = handle.clone();
+    let run = reload.run(async move |_| {
+        assert_eq!(asks.status().tasks().len(), 1);
+        dial.set(2);
+        asks.reload("test").await.unwrap();
+        assert_eq!(asks.status().tasks().len(), 2);
+    });
+    in_time(run).await.unwrap_err();
+    eventually("they are dropped", || handle.status().tasks().len() == 0).await;
+}

@@ -79,6 +79,10 @@ impl Tasks {
             let stop = before.remove(&serial).unwrap_or_else(|| {
                 let stop = CancellationToken::new();
                 state.started += 1;
+                let status = TaskStatus::new(&runnable.name);
+                let mut history = self.shared.history();
+                history.tasks.insert(state.started, status);
+                drop(history);
                 let attended = Attended {
                     id: state.started,
                     runnable,
@@ -137,13 +141,6 @@ struct Attended {
 
 impl Attended {
     async fn run(self) {
-        let status = TaskStatus::new(&self.runnable.name);
-        self.shared.history().tasks.insert(self.id, status);
-        self.attend().await;
-        self.shared.history().tasks.remove(&self.id);
-    }
-
-    async fn attend(&self) {
         let mut pause = SHORTEST;
         loop {
             let began = Instant::now();
@@ -237,5 +234,11 @@ impl Attended {
             target: "rekindle",
             "{entry}, did not end within {deadline:?} after it was told to, and is dropped",
         );
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.shared.history().tasks.remove(&self.id);
     }
 }
