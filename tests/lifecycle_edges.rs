@@ -3,11 +3,13 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use rekindle::{BoxError, Lease, Manager, Outcome, Reading, Source, Stamp};
+use rekindle::{BoxError, Keyed, Lease, Manager, Outcome, Reading, Source, Stamp};
 use support::{Barrier, Dial, eventually, in_time};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -332,4 +334,46 @@ async fn the_status_lists_tasks_from_the_commit_until_they_are_gone() {
     });
     in_time(run).await.unwrap_err();
     eventually("they are dropped", || handle.status().tasks().len() == 0).await;
+}
+
+/// A thread asks all the time, also in the middle of the commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_becomes_current_is_not_replaced_meanwhile() {
+    let dial = Dial::new(0);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let settings = |n: Lease<u64>| -> BTreeMap<u64, u64> {
+        let setting = |key| if key == 0 { *n } else { 0 };
+        (0..20_000).map(|key| (key, setting(key))).collect()
+    };
+    let all = reload.each("all", &number, settings, async |_, n| Ok(n));
+    let all = all.await.unwrap();
+    let (stopping, told) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+    let (stops, tells) = (stopping.clone(), Arc::clone(&told));
+    let watch = async move |all: Lease<Keyed<u64, u64>>| {
+        let first = all.get(&0).expect("it is a key").clone();
+        if *first == 1 {
+            std::thread::spawn(move || {
+                let mut cx = Context::from_waker(Waker::noop());
+                while !stops.is_cancelled() {
+                    if pin!(first.replaced()).poll(&mut cx).is_ready() {
+                        tells.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        Ok(())
+    };
+    reload.derive("watch", &all, watch).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(1);
+        handle.reload("test").await.unwrap();
+        assert_eq!(told.load(Ordering::SeqCst), 0);
+        dial.set(2);
+        handle.reload("test").await.unwrap();
+        eventually("it is replaced", || told.load(Ordering::SeqCst) > 0).await;
+        stopping.cancel();
+    });
+    in_time(run).await.unwrap();
 }

@@ -379,10 +379,9 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         let Fresh::Slot(slot) = inside::scope(manager.id(), first).await.map_err(failed)? else {
             unreachable!("a first build has nothing to be unchanged from");
         };
-        for (_, member) in build.members(&slot) {
-            member.show();
-        }
+        let members = build.members(&slot);
         let index = manager.publication().add(slot);
+        members.iter().for_each(|(_, member)| member.show());
         let runs = runner.map(|runner| Runs { runner, on_exit });
         manager
             .graph()

@@ -115,8 +115,11 @@ impl Draft {
         self.fresh.keys().copied()
     }
 
+    pub(super) fn fresh(&self) -> Vec<AnySlot> {
+        self.fresh.values().cloned().collect()
+    }
+
     pub(super) fn finish(self) -> Generation {
-        self.fresh.values().for_each(|slot| slot.show());
         let mut next = self.base.replacing(self.fresh);
         next.number += 1;
         next

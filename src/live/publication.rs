@@ -103,14 +103,17 @@ impl Publication {
     /// Adds a component and gives its index.
     pub(crate) fn add(&self, slot: AnySlot) -> usize {
         let current = self.current();
+        self.publish(current.with(Arc::clone(&slot)));
         slot.show();
-        self.publish(current.with(slot));
         current.len()
     }
 
     /// Makes the draft current.
     pub(crate) fn commit(&self, draft: Draft) {
+        let fresh = draft.fresh();
         self.publish(draft.finish());
+        // Not before: a value that is shown and not current counts as replaced.
+        fresh.iter().for_each(|slot| slot.show());
     }
 
     /// Takes these components out of the current generation, at the end of the run. Whoever holds

@@ -57,7 +57,7 @@ pub(crate) trait ErasedSlot: Any + Send + Sync {
     /// What the value was built from, in the form that its `Inputs` gave it.
     fn inputs(&self) -> &(dyn Any + Send + Sync);
 
-    /// To be called when it becomes part of a generation.
+    /// To be called when it has become part of a generation.
     fn show(&self);
 }
 
@@ -99,7 +99,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     /// Whether it was current and is not any more.
     pub(crate) fn is_replaced(&self) -> bool {
-        // The publication that follows tells of it, so `Relaxed` would do; see `Publication::publish`.
+        // Release and Acquire: whoever sees that it was shown sees the publication before that.
         if !self.shown.load(Ordering::Acquire) {
             return false;
         }

@@ -220,12 +220,11 @@ impl Transaction {
             .changed()
             .filter(|&index| graph.nodes[index].runs.is_some());
         let running: Vec<_> = running.collect();
-        for index in draft.changed() {
-            for (_, member) in graph.nodes[index].build.members(draft.slot(index)) {
-                member.show();
-            }
-        }
+        let changed = draft.changed();
+        let members = changed.flat_map(|index| graph.nodes[index].build.members(draft.slot(index)));
+        let members: Vec<_> = members.collect();
         publication.commit(draft);
+        members.iter().for_each(|(_, member)| member.show());
         drains.add(generation, drained);
         let current = publication.current();
         for index in running {
