@@ -18,7 +18,7 @@ mod snapshot;
 pub(crate) use generation::{Draft, Generation};
 pub use guard::{Guard, Lease};
 pub use keyed::Keyed;
-pub(crate) use pinned::Pinned;
+pub(crate) use pinned::{Generations, Pinned};
 pub(crate) use publication::Publication;
 pub use reader::Reader;
 pub(crate) use reaper::{Reaper, Remains, Retire, ToRetire};

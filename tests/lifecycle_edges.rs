@@ -377,3 +377,34 @@ async fn what_becomes_current_is_not_replaced_meanwhile() {
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test]
+async fn each_dependant_of_what_is_held_is_named_once() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let first = reload.each("first", &number, same_for(300), async |_, n| Ok(n));
+    let first = first.retire(async |_| ()).await.unwrap();
+    let same = |first: Lease<Keyed<u64, u64>>| -> BTreeMap<u64, u64> {
+        first.iter().map(|(key, n)| (*key, **n)).collect()
+    };
+    let second = reload.each("second", &first, same, async |_, n| Ok(n));
+    second.retire(async |_| ()).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        let held = number.snapshot();
+        dial.set(2);
+        handle.reload("test").await.unwrap();
+        let status = handle.status();
+        assert_eq!(status.draining().len(), 602);
+        for draining in status.draining() {
+            let dependants: Vec<_> = draining.dependants().collect();
+            match draining.component().starts_with("first") {
+                true => assert_eq!(dependants, ["second"]),
+                false => assert!(dependants.is_empty()),
+            }
+        }
+        drop(held);
+    });
+    in_time(run).await.unwrap();
+}

@@ -32,19 +32,25 @@ impl Pinned {
         drop(stale);
     }
 
+    /// Those that are held now. To be dropped under no lock: it may be the last that holds them.
+    pub(crate) fn generations(&self) -> Generations {
+        let pinned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pinned = pinned.clone();
+        Generations(pinned.iter().filter_map(Weak::upgrade).collect())
+    }
+}
+
+/// Generations that were replaced and are held.
+pub(crate) struct Generations(Vec<Arc<Generation>>);
+
+impl Generations {
     pub(crate) fn holders(&self, index: usize, slot: &Weak<dyn ErasedSlot>) -> Holders {
-        let pinned = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let pinned: Vec<_> = pinned.iter().filter_map(Weak::upgrade).collect();
         let holds = |generation: &&Arc<Generation>| {
             generation.len() > index && is(slot, generation.slot(index))
         };
         let mut chunks = BTreeSet::new();
         let mut guards = 0;
-        for generation in pinned.iter().filter(holds) {
+        for generation in self.0.iter().filter(holds) {
             chunks.insert(Arc::as_ptr(generation.chunk(index)).cast::<()>());
             // One of them is ours.
             guards += Arc::strong_count(generation) - 1;

@@ -72,6 +72,11 @@ impl ToRetire {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.is_empty()
+    }
+
     /// The components, and how many values of each.
     pub(crate) fn left(&self) -> BTreeMap<Arc<str>, usize> {
         self.0

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::component::Graph;
-use crate::live::{AnySlot, ErasedSlot, Pinned};
+use crate::live::{AnySlot, ErasedSlot, Generations, Pinned};
 use crate::race::race;
 
 /// How long old values may be held before that is reported, unless [`Manager::drain`] says
@@ -151,8 +151,10 @@ struct List {
 
 pub(super) struct Drain {
     index: usize,
+    /// Of a member of a collection, with its key.
     component: Arc<str>,
-    dependants: Vec<usize>,
+    /// The components that are built from this one, with their names.
+    dependants: Arc<[(usize, Arc<str>)]>,
     generation: u64,
     since: Instant,
     slot: Weak<dyn ErasedSlot>,
@@ -175,10 +177,14 @@ impl Drain {
         let mut goes = node.build.members(old);
         goes.retain(|(_, slot)| !stays.contains(&address(slot)));
         goes.push((Arc::clone(&node.entry.name), Arc::clone(old)));
+        let dependants = node.dependants.iter();
+        let dependants: Arc<[_]> = dependants
+            .map(|&index| (index, Arc::clone(&graph.nodes[index].entry.name)))
+            .collect();
         let drain = |(component, slot): (Arc<str>, AnySlot)| Self {
             index,
             component,
-            dependants: node.dependants.clone(),
+            dependants: Arc::clone(&dependants),
             generation: 0,
             since: Instant::now(),
             slot: Arc::downgrade(&slot),
@@ -189,6 +195,28 @@ impl Drain {
 
     fn is_held(&self) -> bool {
         self.slot.strong_count() > 0
+    }
+
+    /// `old` are the components with old values that are held.
+    fn describe(
+        &self,
+        deadline: Duration,
+        generations: &Generations,
+        old: &BTreeSet<usize>,
+    ) -> Draining {
+        let holders = generations.holders(self.index, &self.slot);
+        let held_for = self.since.elapsed();
+        let dependants = self.dependants.iter();
+        let dependants = dependants.filter(|(index, _)| old.contains(index));
+        Draining {
+            component: Arc::clone(&self.component),
+            generation: self.generation,
+            held_for,
+            overdue: held_for >= deadline,
+            guards: holders.guards,
+            leases: holders.leases,
+            dependants: dependants.map(|(_, name)| Arc::clone(name)).collect(),
+        }
     }
 }
 
@@ -238,17 +266,12 @@ impl Drains {
 
     /// What is still held, in the order in which it was replaced.
     pub(super) fn draining(&self) -> Vec<Draining> {
-        let mut list = self.lock();
-        list.drains.retain(Drain::is_held);
-        let drains = list.drains.iter();
-        drains.map(|drain| self.describe(drain, &list)).collect()
+        self.describe(|_, _| true)
     }
 
     /// What is held past the deadline.
     pub(super) fn overdue(&self) -> Vec<Draining> {
-        let mut draining = self.draining();
-        draining.retain(Draining::is_overdue);
-        draining
+        self.describe(|drain, deadline| drain.since.elapsed() >= deadline)
     }
 
     /// Logs what is overdue, each once, for as long as this is polled.
@@ -276,34 +299,25 @@ impl Drains {
     }
 
     fn newly_overdue(&self) -> Vec<Draining> {
-        let mut list = self.lock();
-        list.drains.retain(Drain::is_held);
-        let unsaid = list.drains.iter().filter(|drain| !drain.said);
-        let described = unsaid.map(|drain| self.describe(drain, &list));
-        let overdue: Vec<_> = described.filter(Draining::is_overdue).collect();
-        let deadline = list.deadline;
-        for drain in &mut list.drains {
-            drain.said |= drain.since.elapsed() >= deadline;
-        }
-        overdue
+        self.describe(|drain, deadline| {
+            let is_new = !drain.said && drain.since.elapsed() >= deadline;
+            drain.said |= is_new;
+            is_new
+        })
     }
 
-    fn describe(&self, drain: &Drain, list: &List) -> Draining {
-        let holders = self.pinned.holders(drain.index, &drain.slot);
-        let held_for = drain.since.elapsed();
-        let others = list.drains.iter();
-        let dependants = others.filter(|other| drain.dependants.contains(&other.index));
-        Draining {
-            component: Arc::clone(&drain.component),
-            generation: drain.generation,
-            held_for,
-            overdue: held_for >= list.deadline,
-            guards: holders.guards,
-            leases: holders.leases,
-            dependants: dependants
-                .map(|other| Arc::clone(&other.component))
-                .collect(),
-        }
+    /// Those that are wanted, of what is still held.
+    fn describe(&self, mut wanted: impl FnMut(&mut Drain, Duration) -> bool) -> Vec<Draining> {
+        // Before the list is locked, so that it is dropped after that.
+        let generations = self.pinned.generations();
+        let mut list = self.lock();
+        list.drains.retain(Drain::is_held);
+        let old: BTreeSet<usize> = list.drains.iter().map(|drain| drain.index).collect();
+        let List { deadline, drains } = &mut *list;
+        let wanted = drains.iter_mut().filter_map(|drain| {
+            wanted(drain, *deadline).then(|| drain.describe(*deadline, &generations, &old))
+        });
+        wanted.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {

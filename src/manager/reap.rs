@@ -5,6 +5,7 @@
 //! a chain of components arrives here only then, whatever the builds kept.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -33,7 +34,8 @@ impl Reaping {
     pub(super) async fn run(mut self, end: CancellationToken) {
         let mut retiring = JoinSet::new();
         let mut ends = false;
-        while !ends || !self.to_retire.left().is_empty() {
+        let mut saying = pin!(self.drains.say_what_is_overdue());
+        while !ends || !self.to_retire.is_empty() {
             let ended = async {
                 match ends {
                     false => end.cancelled().await,
@@ -46,7 +48,7 @@ impl Reaping {
                 }
             };
             let work = race(retired, self.arrivals.recv());
-            match race(ended, race(self.drains.say_what_is_overdue(), work)).await {
+            match race(ended, race(saying.as_mut(), work)).await {
                 Either::First(()) => ends = true,
                 Either::Second(Either::Second(Either::Second(Some(remains)))) => {
                     if remains.is_to_retire() {
