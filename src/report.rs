@@ -378,15 +378,15 @@ impl Log {
     }
 
     /// Closes the log, and adds those of `rest` that it does not have: what a reload that was given
-    /// up still brings to an end is not told any more.
+    /// up still brings to an end is not told any more. A failure replaces what the step came to before.
     pub(crate) fn close(&self, rest: impl IntoIterator<Item = Step>) -> Vec<Step> {
         let mut steps = self.lock().take().unwrap_or_default();
         for step in rest {
-            if !steps
-                .iter()
-                .any(|known| Arc::ptr_eq(&known.name, &step.name))
-            {
-                steps.push(step);
+            let is_it = |known: &&mut Step| Arc::ptr_eq(&known.name, &step.name);
+            match steps.iter_mut().find(is_it) {
+                Some(known) if known.error.is_none() && step.error.is_some() => *known = step,
+                Some(_) => {}
+                None => steps.push(step),
             }
         }
         steps

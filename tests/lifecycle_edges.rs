@@ -408,3 +408,26 @@ async fn each_dependant_of_what_is_held_is_named_once() {
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_pin_whose_selection_blocks_its_thread_is_named() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let blocks = barrier.clone();
+    let mut reload = Manager::new().timeout(Duration::from_millis(50));
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let selection = number.map(move |n| {
+        blocks.pass();
+        *n
+    });
+    reload.pin("pinned", selection).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        assert!(error.is_rejected());
+        assert_eq!(error.report().unwrap().failure().unwrap().name(), "pinned");
+        barrier.open();
+    });
+    in_time(run).await.unwrap();
+}

@@ -8,7 +8,7 @@ use super::inputs::Bound;
 use super::runner::Runs;
 use crate::crew::{BoxFuture, Entry};
 use crate::live::{AnySlot, Draft, Home, Slot};
-use crate::panic::{Quiet, catch};
+use crate::panic::Quiet;
 use crate::{Built, Done, Reading, Source};
 
 /// All components and effects. It grows while the app starts, and is fixed once it runs.
@@ -112,7 +112,10 @@ impl Graph {
     pub(crate) fn pending(&self, draft: &Draft) -> Vec<Arc<str>> {
         let pinned = self.pinned.iter().map(|&index| &self.nodes[index]);
         // A comparison that panics has not found a difference; the same one refuses reloads elsewhere.
-        let is_pending = |node: &&Node| catch(|| node.build.is_pending(draft)).unwrap_or(false);
+        let is_pending = |node: &&Node| {
+            let pending = node.entry.watch(|| node.build.is_pending(draft));
+            pending.unwrap_or(false)
+        };
         let pending = pinned.filter(is_pending);
         pending.map(|node| Arc::clone(&node.entry.name)).collect()
     }
@@ -180,13 +183,13 @@ impl<S: Source> Build for FromSource<S> {
                 Reading::Stamped(value, stamp) => (value, Some(stamp)),
                 Reading::Value(value) => (value, None),
             };
+            // In a slot also if it is not needed: so it is retired.
             let slot = Slot::new(&home, value, new_stamp, Box::new(()));
             Ok(match new_stamp.is_some() && new_stamp == stamp {
                 true => Fresh::Unchanged,
                 false => Fresh::Slot(slot),
             })
         })
-            // In a slot also if it is not needed: so it is retired.
     }
 }
 
