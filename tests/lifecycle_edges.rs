@@ -431,3 +431,47 @@ async fn a_pin_whose_selection_blocks_its_thread_is_named() {
     });
     in_time(run).await.unwrap();
 }
+
+/// The first key is slow, so that the second one is built on another thread than the collection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_key_that_blocks_its_thread_is_named_and_not_joined_by_another() {
+    let (dial, barrier) = (Dial::new(0), Barrier::default());
+    let blocked = Arc::new(AtomicUsize::new(0));
+    let (blocks, counts) = (barrier.clone(), Arc::clone(&blocked));
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let build = async move |key, n| {
+        match (key, n) {
+            (_, 0) => {}
+            (0, _) => std::thread::sleep(Duration::from_millis(5)),
+            (_, _) => {
+                counts.fetch_add(1, Ordering::SeqCst);
+                blocks.pass();
+            }
+        }
+        Ok(n)
+    };
+    let all = reload.each("all", &number, same_for(2), build);
+    all.timeout(Duration::from_millis(50)).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        for n in 1..4 {
+            dial.set(n);
+            let error = handle.reload("test").await.unwrap_err();
+            assert!(error.is_rejected());
+            let failure = error.report().unwrap().to_string();
+            assert!(
+                failure.contains("`all[1]`") || failure.contains("`1`"),
+                "{failure}"
+            );
+        }
+        assert_eq!(blocked.load(Ordering::SeqCst), 1);
+        barrier.open();
+        let good = async || handle.reload("test").await.is_ok();
+        while !good().await {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+    in_time(run).await.unwrap();
+}

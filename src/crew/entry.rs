@@ -61,7 +61,7 @@ impl Kind {
     pub(crate) fn is_step(self) -> bool {
         matches!(
             self,
-            Self::Component | Self::Effect | Self::Reloader | Self::Probe
+            Self::Component | Self::Member | Self::Effect | Self::Reloader | Self::Probe
         )
     }
 }

@@ -1,7 +1,7 @@
 //! How a collection is built: what is set as before keeps its value, the rest is built, concurrently.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -48,6 +48,13 @@ impl Members {
 
     fn timeout(&self) -> Duration {
         *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names of those whose build has not ended.
+    fn running(&self) -> BTreeSet<Arc<str>> {
+        let running = self.ledger.running().into_iter();
+        let members = running.filter(|entry| entry.kind == Kind::Member);
+        members.map(|entry| Arc::clone(&entry.name)).collect()
     }
 
     /// Where the slot of this member will belong.
@@ -112,11 +119,16 @@ where
         let (home, members) = (Arc::clone(&self.home), Arc::clone(&self.members));
         let build = self.build.clone();
         Box::pin(async move {
+            // One that was given up and still blocks its thread is not joined by another.
+            let busy = members.running();
             let mut crew = Crew::new();
             let mut keys = Vec::new();
             let mut done = Vec::new();
             for (id, (key, setting)) in due.into_iter().enumerate() {
                 let home = members.home::<K, Value<Fut>>(&key);
+                if busy.contains(&home.name) {
+                    return Err(failed(&key, StepError::busy()));
+                }
                 let timeout = members.timeout();
                 let entry = members.ledger.add(Kind::Member, &home.name, timeout);
                 let build = build.clone();
