@@ -380,7 +380,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             unreachable!("a first build has nothing to be unchanged from");
         };
         let members = build.members(&slot);
-        let index = manager.publication().add(slot);
+        let index = manager.publication().add(&slot);
         members.iter().for_each(|(_, member)| member.show());
         let runs = runner.map(|runner| Runs { runner, on_exit });
         manager

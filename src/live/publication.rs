@@ -101,9 +101,9 @@ impl Publication {
     }
 
     /// Adds a component and gives its index.
-    pub(crate) fn add(&self, slot: AnySlot) -> usize {
+    pub(crate) fn add(&self, slot: &AnySlot) -> usize {
         let current = self.current();
-        self.publish(current.with(Arc::clone(&slot)));
+        self.publish(current.with(Arc::clone(slot)));
         slot.show();
         current.len()
     }
