@@ -265,6 +265,10 @@ impl Manager {
     /// In reports a verdict is a step named `probation`. By default there is no probation: effects that
     /// fail make the reload [partial](crate::Outcome::Partial).
     ///
+    /// What it cannot do: a probe that *blocks* its thread for longer than the timeout cannot be ended;
+    /// the reload is partial then, and the new generation stays. Sources without a stamp do not count
+    /// in what is held back. While it lasts, the previous values count as draining.
+    ///
     /// Known as *commit confirm* from the configuration of routers.
     ///
     /// ```
@@ -303,9 +307,10 @@ impl Manager {
         F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Done> + Send + 'static,
     {
-        let entry = self
-            .ledger
-            .add(Kind::Probe, &probation::NAME.into(), self.timeout);
+        let name = probation::NAME.into();
+        let entry = self.ledger.add(Kind::Probe, &name, self.timeout);
+        // Reports list it beside the components.
+        self.claim_name(&name);
         self.probation = Some(Probation {
             duration,
             entry,

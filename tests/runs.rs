@@ -125,6 +125,37 @@ async fn old_and_new_overlap_for_as_long_as_the_old_one_needs() {
     in_time(run).await.unwrap();
 }
 
+/// So a socket is closed while its connections still end.
+#[tokio::test]
+async fn a_task_that_was_told_to_stop_may_let_go_of_its_value_before_it_ends() {
+    let (dial, trace, latch) = (Dial::new(1), Trace::default(), Latch::new());
+    let mut reload = Manager::new();
+    let (of, last) = (trace.clone(), latch.clone());
+    reload
+        .source("worker", dial.clone())
+        .runs(async move |value: Lease<u64>, stop: CancellationToken| {
+            stop.cancelled().await;
+            drop(value);
+            last.pass().await;
+        })
+        .retire(async move |value: u64| of.note(format!("retired {value}")))
+        .await
+        .unwrap();
+    latch.close();
+    let handle = reload.handle();
+    let seen = trace.clone();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        handle.reload("test").await?;
+        latch.arrival().await;
+        seen.becomes(&["retired 1"]).await;
+        assert_eq!(handle.status().tasks().len(), 2, "it has not ended");
+        latch.open();
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_task_that_does_not_stop_is_dropped_at_the_drain_deadline() {
     struct Noted(Trace);

@@ -292,9 +292,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     /// A task that ends by itself is logged, listed in [`Status::tasks`](crate::Status::tasks), and
     /// dealt with according to [`on_exit`](Self::on_exit). An error or a panic counts as an end.
     ///
-    /// The manager holds a lease of the value until the task has ended, to start it again. So what has
-    /// to be closed when the task is told to stop, and not when it has ended, does not stay in the
-    /// value: the task takes it out, as `examples/listeners.rs` does with its sockets.
+    /// From then on the value is the task's alone, as far as nobody else holds a lease: a task that
+    /// drops its lease lets go of it, so that a socket is closed while its connections still end.
     ///
     /// # Cancel safety
     ///

@@ -33,6 +33,9 @@ const SLACK: Duration = Duration::from_secs(1);
 /// ends. So of something exclusive, such as a port, the setting has to be what never changes, and what
 /// does change belongs into another component.
 ///
+/// The values hold their settings, not the inputs of the collection: those may be retired while values
+/// that were left alone go on. What a value needs for as long as it lives, it keeps itself.
+///
 /// Listeners are the example: one for each address, each of which runs. An address that stays the same
 /// keeps its socket.
 ///

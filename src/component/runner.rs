@@ -44,10 +44,11 @@ pub(crate) struct Runnable {
     pub(crate) name: Arc<str>,
     /// Which value it is.
     pub(crate) serial: u64,
-    pub(crate) start: Start,
+    /// `None` once it was told to stop.
+    pub(crate) start: Option<Start>,
 }
 
-type Start = Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(crate) type Start = Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Runnable {
     pub(super) fn new<T, F, Fut>(name: &Arc<str>, lease: Lease<T>, run: &Arc<F>) -> Self
@@ -60,10 +61,10 @@ impl Runnable {
         Self {
             name: Arc::clone(name),
             serial: lease.serial(),
-            start: Box::new(move |stop| {
+            start: Some(Box::new(move |stop| {
                 let future = F::clone(&run)(lease.clone(), stop);
                 Box::pin(async move { future.await.into_result() })
-            }),
+            })),
         }
     }
 }

@@ -120,7 +120,8 @@ impl Drop for Remains {
         if self.is_to_retire() && self.value.is_some() {
             tracing::error!(
                 target: "rekindle",
-                "a value of component `{}` was held for too long to be retired, and is dropped",
+                "a value of component `{}` is dropped without having been retired: its manager has \
+                 ended, or never ran",
                 self.name(),
             );
         }

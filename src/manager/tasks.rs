@@ -140,7 +140,7 @@ struct Attended {
 }
 
 impl Attended {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut pause = SHORTEST;
         loop {
             let began = Instant::now();
@@ -172,9 +172,12 @@ impl Attended {
     }
 
     /// Runs the task. What it came to, unless it was told to stop.
-    async fn once(&self) -> Option<Result<(), StepError>> {
+    async fn once(&mut self) -> Option<Result<(), StepError>> {
         let entry = self.ledger.add(Kind::Task, &self.runnable.name, CENTURY);
-        let start = || (self.runnable.start)(self.stop.clone());
+        let start = || match &self.runnable.start {
+            Some(start) => start(self.stop.clone()),
+            None => unreachable!("what was told to stop is not started again"),
+        };
         let mut job = match Job::start(&entry, start) {
             Ok(job) => job,
             Err(error) => return Some(Err(error)),
@@ -186,6 +189,8 @@ impl Attended {
             self.stopped(result);
             return None;
         }
+        // From here on the value is the task's alone, which may let go of it before it ends.
+        self.runnable.start = None;
         let deadline = self.shared.drains.deadline();
         match timeout(deadline, &mut job).await {
             Ok(result) => self.stopped(result),
