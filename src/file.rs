@@ -52,12 +52,12 @@
 //!
 //! # What is watched
 //!
-//! With [`File::watch`], each file, which may be written by another path (a file that is mounted
-//! over it), and each directory on the way to it: that of the file, that of every symbolic link,
-//! and those above them, which tell that one below was exchanged; for a pattern, all entries of its
-//! directory. What is included is watched from its first read on, for as long as it is included.
-//! Before each read the ways are looked up and watched, and only then the files are read: what
-//! changes afterwards has an event.
+//! With [`File::watch`], each directory on the way to each file: that of the file, that of every
+//! symbolic link, and those above them, which tell that one below was exchanged; for a pattern, all
+//! entries of its directory; and a file itself, if it has hard links or is mounted over another
+//! one, so that it may be written by another path. What is included is watched from its first read
+//! on, for as long as it is included. Before each read the ways are looked up and watched, and only
+//! then the files are read: what changes afterwards has an event.
 //!
 //! Events are hints, and the contents are the truth: after an event and [`File::quiet`] the files
 //! are read, and reported if they differ from what was reported last. [`File::poll`] reads them

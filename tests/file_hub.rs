@@ -253,8 +253,7 @@ async fn many_files_cost_one_watcher_for_each_file_system() {
             fs::write(path, &contents).unwrap();
             one.reports(&contents).await;
         }
-        let (directories, files) = (9 * places.len(), 180);
-        assert_eq!(watched - watches(), directories + files);
+        assert_eq!(watched - watches(), 9 * places.len());
         drop(all);
         eventually("nothing is left", || watchers() == (0, 0)).await;
     }
@@ -378,13 +377,18 @@ async fn a_file_that_is_mounted_over_another_is_watched_where_it_is_written() {
     const NAME: &str = "a_file_that_is_mounted_over_another_is_watched_where_it_is_written";
     if std::env::var_os("ALONE").is_none() {
         let (_temp, dir, _) = two_files();
+        let Ok(host) = tempfile::tempdir_in("/dev/shm") else {
+            return;
+        };
+        let host = host.path().join("a");
+        fs::write(&host, "start").unwrap();
         let namespace = |script: &str| {
             let mut command = Command::new("unshare");
             command.args(["-Urm", "sh", "-c", script]).arg(this_test());
-            command.env("DIR", &dir);
+            command.env("DIR", &dir).env("HOST", &host);
             command
         };
-        let bind = "mount --bind \"$DIR/a\" \"$DIR/b\"";
+        let bind = "mount --bind \"$HOST\" \"$DIR/b\"";
         if namespace(bind)
             .status()
             .is_ok_and(|status| status.success())
@@ -393,10 +397,10 @@ async fn a_file_that_is_mounted_over_another_is_watched_where_it_is_written() {
         }
         return;
     }
-    let dir = PathBuf::from(std::env::var_os("DIR").unwrap());
+    let [dir, host] = ["DIR", "HOST"].map(|name| PathBuf::from(std::env::var_os(name).unwrap()));
     let mut watched = Watched::new(dir.join("b")).await;
     for contents in ROUNDS {
-        fs::write(dir.join("a"), contents).unwrap();
+        fs::write(&host, contents).unwrap();
         watched.reports(contents).await;
     }
 }

@@ -12,11 +12,12 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// Saving in place, saving by rename, a symbolic link that is pointed elsewhere, a Kubernetes
     /// `..data` swap, and removing the file and creating it again are all seen, each time: what is
-    /// watched is the file and every directory on the way to it, and after each event the way is
+    /// watched is every directory on the way to the file, and after each event the way is
     /// looked up again. Events are hints. What counts is the contents: a change is reported when
     /// the contents differ from those reported last, so a file that stays bad is reported once.
     /// A slow [poll](Self::poll) finds what no event told: a write on the other side of a network
-    /// mount, a file system that was mounted over a directory.
+    /// mount, a file system that was mounted over a directory, a file that is mounted over another
+    /// one of the same file system.
     ///
     /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
     /// warning is logged once, and the file is read at least once a second instead, until it can be
@@ -26,10 +27,11 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// All watched files of a file system share a thread and, on Linux, an inotify instance with
     /// three file descriptors, of which a user usually may have 128; the file systems beyond that are
-    /// polled. Each file costs one inotify watch, and so does each directory on the way to it (but
-    /// for the root and those right in it, such as `/etc`, unless the file is there), however many
-    /// files lead through it. A directory that may be searched but not read cannot be watched; that
-    /// matters only where the file or a link to it is right in it, and then the file is polled.
+    /// polled. Each directory on the way to a file costs one inotify watch (but for the root and
+    /// those right in it, such as `/etc`, unless the file is there), however many files lead through
+    /// it, and so does a file that has hard links or is mounted over another. A directory that may be
+    /// searched but not read cannot be watched; that matters only where the file or a link to it is
+    /// right in it, and then the file is polled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

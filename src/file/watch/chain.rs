@@ -13,8 +13,8 @@ use crate::file::survey::MAX_LINKS;
 pub(super) struct Chain {
     /// The directories, each by its own path, without links.
     pub(super) hops: BTreeMap<PathBuf, Hop>,
-    /// The files at the ends. What is written to one by another path (a hard link, a file mounted
-    /// over this one) is told to who watches the file, and not to who watches this directory.
+    /// Files at the ends that may be written by another path, because they have hard links or are
+    /// mounted there: that is told to who watches the file, and not to who watches this directory.
     pub(super) files: BTreeMap<PathBuf, Hop>,
 }
 
@@ -108,6 +108,9 @@ impl Chain {
                 }
                 Ok(metadata) if metadata.is_file() => {
                     hop.needed = true;
+                    if !has_another_path(&metadata, hop.id) {
+                        return;
+                    }
                     let hop = Hop {
                         id: Some(Id::of(&metadata)),
                         needed: false,
@@ -131,6 +134,19 @@ impl Chain {
             entries: Entries::default(),
         })
     }
+}
+
+/// Not all others are watched, because `notify` logs each one that is replaced.
+#[cfg(unix)]
+fn has_another_path(file: &Metadata, dir: Option<Id>) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    file.nlink() > 1 || dir.is_some_and(|dir| dir.device != file.dev())
+}
+
+#[cfg(not(unix))]
+fn has_another_path(_: &Metadata, _: Option<Id>) -> bool {
+    false
 }
 
 impl Entries {
