@@ -1,0 +1,176 @@
+//! One request, from a client to an upstream and back.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use rekindle::Live;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::Refusal;
+use crate::body::{Body, Progress, Streamed};
+use crate::headers;
+use crate::route::{Router, Way};
+use crate::tunnel::Tunnel;
+
+/// What a request has to know of the connection that it came on.
+pub(crate) struct Client {
+    pub(crate) proxy: Proxy,
+    pub(crate) address: IpAddr,
+    pub(crate) is_secure: bool,
+    /// The listener is being stopped.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tunnels: TaskTracker,
+}
+
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    pub(crate) router: Live<Router>,
+    /// How long a tunnel has to end when it is told to.
+    pub(crate) drain: Duration,
+}
+
+impl Client {
+    /// Answers, in any case.
+    ///
+    /// The generation is looked at once, here, so all that happens to the request is of this one.
+    /// Only the route and its upstream are held for as long as the answer takes: a long download
+    /// keeps nothing else from being retired.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (generation, found) = {
+            let router = self.proxy.router.load();
+            let generation = router.debug_headers.then(|| router.generation());
+            (generation, find(&router, &request))
+        };
+        let answered = match found {
+            Ok((way, host)) => self.forward(way, host, request).await,
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = answered.unwrap_or_else(|refusal| {
+            tracing::debug!(?refusal, "refused");
+            refusal.into()
+        });
+        if let Some(generation) = generation {
+            let headers = response.headers_mut();
+            headers.insert("x-gateway-generation", HeaderValue::from(generation));
+        }
+        response
+    }
+
+    async fn forward(
+        &self,
+        way: Way,
+        host: HeaderValue,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Body>, Refusal> {
+        let route = &way.route;
+        let upgrade = headers::upgrade(request.headers())
+            .filter(|_| request.version() == Version::HTTP_11)
+            .map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
+        let (mut parts, body) = request.into_parts();
+        if body.size_hint().lower() > route.max_request {
+            return Err(Refusal::RequestTooLarge);
+        }
+        headers::remove_hop_by_hop(&mut parts.headers);
+        headers::set_forwarded(&mut parts.headers, self.address, self.is_secure, host);
+        headers::add_via(&mut parts.headers, parts.version);
+        headers::join_cookies(&mut parts.headers);
+        if let Some((protocol, _)) = &upgrade {
+            headers::set_upgrade(&mut parts.headers, protocol.clone());
+        }
+        route.request_headers.follow(&mut parts.headers);
+
+        let progress = Progress::now();
+        let body = (!body.is_end_stream()).then(|| {
+            Streamed::new(body, route.max_request, route.body_timeout, ())
+                .telling(&progress)
+                .boxed_unsync()
+        });
+        let sent = way.upstream.send(parts, body);
+        let response = patiently(sent, &progress, route.timeout).await;
+        let response = response.ok_or(Refusal::TooLate)??;
+        if response.body().size_hint().lower() > route.max_response {
+            return Err(Refusal::ResponseTooLarge);
+        }
+        let upgrade = upgrade.map(|(_, client)| client);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
+            // Nobody has asked for it.
+            return Err(Refusal::Unreachable);
+        }
+        Ok(self.back(way, upgrade, response))
+    }
+
+    fn back(
+        &self,
+        way: Way,
+        upgrade: Option<hyper::upgrade::OnUpgrade>,
+        mut response: Response<Incoming>,
+    ) -> Response<Body> {
+        let protocol = headers::upgrade(response.headers());
+        headers::remove_hop_by_hop(response.headers_mut());
+        let version = response.version();
+        headers::add_via(response.headers_mut(), version);
+        way.route.response_headers.follow(response.headers_mut());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let (Some(upgrade), Some(protocol)) = (upgrade, protocol)
+        {
+            let tunnel = Tunnel {
+                client: upgrade,
+                upstream: hyper::upgrade::on(&mut response),
+                is_websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
+                drain: self.proxy.drain,
+            };
+            headers::set_upgrade(response.headers_mut(), protocol);
+            let stop = self.stop.clone();
+            self.tunnels.spawn(async move {
+                let told = async {
+                    stop.run_until_cancelled(way.replaced()).await;
+                };
+                tunnel.run(told).await;
+            });
+            return response.map(|_| crate::body::empty());
+        }
+        let (limit, wait) = (way.route.max_response, way.route.body_timeout);
+        response.map(|body| Streamed::new(body, limit, wait, way).boxed_unsync())
+    }
+}
+
+/// The route of a request, and the host that it asks.
+fn find(router: &Router, request: &Request<Incoming>) -> Result<(Way, HeaderValue), Refusal> {
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::NoTunnel);
+    }
+    // With HTTP/2 the host is part of the URI, which outranks the header.
+    let authority = match request.uri().authority() {
+        Some(authority) => authority.clone(),
+        None => {
+            let host = request.headers().get(header::HOST).ok_or(Refusal::NoHost)?;
+            host.as_bytes().try_into().map_err(|_| Refusal::NoHost)?
+        }
+    };
+    let way = router.find(authority.host(), request.uri().path());
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::NoHost)?;
+    Ok((way.ok_or(Refusal::NoRoute)?.clone(), host))
+}
+
+/// Waits for an answer, for so long after the request made progress the last time.
+async fn patiently<T>(
+    answer: impl Future<Output = T>,
+    request: &Progress,
+    patience: Duration,
+) -> Option<T> {
+    let mut answer = std::pin::pin!(answer);
+    loop {
+        let deadline = request.last() + patience;
+        if let Ok(answer) = timeout_at(deadline, &mut answer).await {
+            return Some(answer);
+        }
+        if request.last() + patience <= Instant::now() {
+            return None;
+        }
+    }
+}
