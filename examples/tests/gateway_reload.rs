@@ -1,0 +1,391 @@
+//! The gateway: what a reload does to it, and what it leaves alone.
+
+mod gateway_support;
+mod harness;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use gateway_support::*;
+use harness::{Process, Signal, request, until};
+
+fn empty() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_file_changes_nothing_and_says_where() {
+    let app = Upstream::start("app").await;
+    let (address, taken) = (free_address(), free_address());
+    let _taken = std::net::TcpListener::bind(taken).unwrap();
+    let dir = empty();
+    let authority = Authority::new();
+    authority.issue(dir.path(), "good", "a.test");
+    authority.issue(dir.path(), "mixed", "a.test");
+    std::fs::copy(dir.path().join("good.key"), dir.path().join("mixed.key")).unwrap();
+    write(&dir.path().join("bad.crt"), "no certificate");
+    write(&dir.path().join("bad.key"), "no key");
+    let good = [
+        listener(address),
+        upstream("app", &[&app]),
+        route("/", "app", ""),
+    ]
+    .concat();
+    let gateway = Gateway::start(dir, &good);
+    let mut connection = Connection::open(address, "a.test").await.unwrap();
+
+    let other = free_address();
+    let set = "[routes.to.request_headers.set]\n'no header' = 'x'\n";
+    for (more, says) in [
+        ("colour = 'red'\n".to_owned(), "colour"),
+        (route("/x", "app", "tiemout_seconds = 1"), "tiemout_seconds"),
+        (route("/x", "app", "timeout_seconds = 0"), "timeout_seconds"),
+        (route("/x", "nobody", ""), "`routes[1].to.upstream`"),
+        (route("x", "app", ""), "`routes[1].path`"),
+        (route("/", "app", ""), "`routes[1]`"),
+        (route("/x", "app", set), "to.request_headers.set.no header"),
+        (
+            "[upstreams.none]\naddresses = []\n".to_owned(),
+            "`upstreams.none.addresses`",
+        ),
+        (
+            "[upstreams.bad]\naddresses = ['no port']\n".to_owned(),
+            "`upstreams.bad.addresses[0]`",
+        ),
+        (listener(address), "`listeners[1].address`"),
+        (listener(taken), "cannot listen there"),
+        (tls_listener(other, &[]), "`listeners[1].tls.certificates`"),
+        (tls_listener(other, &["absent"]), "absent.crt"),
+        (
+            tls_listener(other, &["bad"]),
+            "bad.crt is not a certificate",
+        ),
+        (
+            tls_listener(other, &["mixed"]),
+            "mixed.key is not the key of",
+        ),
+        ("this is no TOML".to_owned(), "gateway.toml"),
+    ] {
+        // Keys of the file itself have to come first.
+        let config = match more.starts_with('[') {
+            true => format!("{good}{more}"),
+            false => format!("{more}{good}"),
+        };
+        let report = gateway.reload(&config);
+        assert_eq!(report.status, 500, "{more}: {}", report.body);
+        assert!(report.body.contains(says), "{more}: {}", report.body);
+        assert_eq!(request("POST", gateway.admin, "/-/check").status, 500);
+        assert_eq!(gateway.generation(), 1);
+        assert_eq!(connection.get("/").await.generation(), 1);
+        assert!(socket(other).await.is_err(), "{more}");
+    }
+    assert_eq!(gateway.reload(&good).status, 200);
+    assert_eq!(gateway.generation(), 1, "nothing has changed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_rotated_is_used_by_the_next_handshake() {
+    let app = Upstream::start("app").await;
+    let address = free_address();
+    let dir = empty();
+    let authority = Authority::new();
+    let old = authority.issue(dir.path(), "one", "one.test");
+    let config = [
+        tls_listener(address, &["one"]),
+        upstream("app", &[&app]),
+        route("/", "app", ""),
+    ];
+    let gateway = Gateway::start(dir, &config.concat());
+    let client = authority.client(&["h2"]);
+    let open = || async {
+        let connection = Connection::open_tls(address, "one.test", &client).await;
+        connection.unwrap()
+    };
+    let mut before = open().await;
+    assert_eq!(before.certificate, Some(old));
+    let pool = before.get("/").await.header("x-connection").to_owned();
+
+    // It is watched: nobody has to ask. Between the two files that are written a pair that does not
+    // fit may be read, and is refused.
+    let new = authority.issue(gateway.path(), "one", "one.test");
+    until("another generation", || {
+        (gateway.generation() > 1).then_some(())
+    });
+
+    let mut after = open().await;
+    assert_eq!(after.certificate, Some(new));
+    for connection in [&mut before, &mut after] {
+        let answer = connection.get("/").await;
+        assert_eq!(answer.generation(), gateway.generation());
+        assert_eq!(answer.header("x-connection"), pool, "the pool is warm");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listeners_come_move_and_go_and_the_others_stay() {
+    let app = Upstream::start("app").await;
+    let (stays, comes, moved) = (free_address(), free_address(), free_address());
+    let config = |addresses: &[SocketAddr]| {
+        let listeners: String = addresses.iter().copied().map(listener).collect();
+        listeners + &upstream("app", &[&app]) + &route("/", "app", "")
+    };
+    let gateway = Gateway::start(empty(), &config(&[stays]));
+    let mut connection = Connection::open(stays, "a.test").await.unwrap();
+    let pool = connection.get("/").await.header("x-connection").to_owned();
+    assert!(socket(comes).await.is_err());
+
+    gateway.change(&config(&[stays, comes]));
+    let mut second = Connection::open(comes, "a.test").await.unwrap();
+    assert_eq!(second.get("/").await.status, 200);
+
+    gateway.change(&config(&[stays, moved]));
+    gateway.process.stderr.wait_for("no longer accepting");
+    assert!(socket(comes).await.is_err());
+    // It is told with the next answer that it was the last.
+    let last = second.get("/").await;
+    assert_eq!(
+        (last.status.as_u16(), last.header("connection")),
+        (200, "close")
+    );
+    assert!(!second.is_open().await);
+    let mut third = Connection::open(moved, "a.test").await.unwrap();
+    assert_eq!(third.get("/").await.status, 200);
+
+    let generation = gateway.change(&config(&[stays]));
+    let answer = connection.get("/").await;
+    assert_eq!(answer.generation(), generation);
+    assert_eq!(answer.header("x-connection"), pool, "the pool is warm");
+    let accepting = gateway
+        .process
+        .stderr
+        .with(&format!("accepting on {stays}"));
+    assert_eq!(accepting.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_listener_does_changes_and_its_socket_stays() {
+    let app = Upstream::start("app").await;
+    let address = free_address();
+    let dir = empty();
+    let authority = Authority::new();
+    authority.issue(dir.path(), "one", "one.test");
+    let with = |listener: String| listener + &upstream("app", &[&app]) + &route("/", "app", "");
+    let gateway = Gateway::start(dir, &with(tls_listener(address, &["one"])));
+    let client = authority.client(&["h2", "http/1.1"]);
+    let open = || async {
+        let connection = Connection::open_tls(address, "one.test", &client).await;
+        connection.unwrap()
+    };
+    let mut first = open().await;
+    assert!(first.get("/").await.body.contains("via: 2 gateway"));
+
+    let tls = tls_listener(address, &["one"]) + "tls.http2 = false\ntls.min_version = '1.3'\n";
+    gateway.change(&with(tls));
+    assert!(
+        open()
+            .await
+            .get("/")
+            .await
+            .body
+            .contains("via: 1.1 gateway")
+    );
+    gateway.change(&with(listener(address)));
+    let mut plain = Connection::open(address, "one.test").await.unwrap();
+    assert!(
+        plain
+            .get("/")
+            .await
+            .body
+            .contains("x-forwarded-proto: http\n")
+    );
+
+    assert!(first.get("/").await.body.contains("via: 2 gateway"));
+    assert_eq!(gateway.process.stderr.with("accepting on").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_goes_on_though_route_upstream_and_listener_go() {
+    let (old, new) = tokio::join!(Upstream::start("old"), Upstream::start("new"));
+    let (address, other) = (free_address(), free_address());
+    let config = |address, upstreams: &Upstream| {
+        listener(address) + &upstream("app", &[upstreams]) + &route("/", "app", "")
+    };
+    let gateway = Gateway::start(empty(), &config(address, &old));
+    let mut connection = Connection::open(address, "a.test").await.unwrap();
+    let download = connection.send("GET", "/steps", "").await.unwrap();
+
+    let mut second = Connection::open(address, "a.test").await.unwrap();
+    gateway.change(&config(address, &new));
+    assert_eq!(second.get("/").await.header("x-upstream"), "new");
+    old.state.steps.add_permits(1);
+    gateway.change(&config(other, &new));
+    gateway.process.stderr.wait_for("no longer accepting");
+    assert!(
+        socket(address).await.is_err(),
+        "it is closed though it has connections"
+    );
+    old.state.steps.add_permits(2);
+
+    let answer = Answer::of(download).await.unwrap();
+    assert_eq!(answer.generation(), 1);
+    assert_eq!(
+        answer.body,
+        "step 0 of old\nstep 1 of old\nstep 2 of old\nstep 3 of old\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_level_changes_and_the_admin_address_waits_for_a_restart() {
+    let gateway = Gateway::start(empty(), "");
+    let (address, path) = (gateway.admin, gateway.path().join("gateway.toml"));
+    let reload = |text: String| {
+        write(&path, &text);
+        request("POST", address, "/-/reload")
+    };
+    assert_eq!(
+        reload(format!("admin = '{address}'\nlog = 'rekindle=loud'\n")).status,
+        500
+    );
+    let report = reload(format!("admin = '{address}'\nlog = 'off'\n"));
+    assert_eq!(report.status, 200, "{}", report.body);
+    assert!(
+        report.body.contains(r#""pending_restart":["admin"]"#),
+        "{}",
+        report.body
+    );
+    let before = gateway.process.stderr.all().len();
+    gateway.process.signal(Signal::HUP);
+    assert_eq!(reload("not toml".to_owned()).status, 500);
+    assert_eq!(gateway.process.stderr.all().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_lets_what_is_under_way_end() {
+    let app = Upstream::start("app").await;
+    let address = free_address();
+    let config = [
+        listener(address),
+        upstream("app", &[&app]),
+        route("/", "app", ""),
+    ];
+    let mut gateway = Gateway::start(empty(), &config.concat());
+    let mut connection = Connection::open(address, "a.test").await.unwrap();
+    let download = connection.send("GET", "/steps", "").await.unwrap();
+    let mut websocket = websocket(address, "/ws").await.unwrap();
+
+    gateway.process.signal(Signal::TERM);
+    gateway.process.stderr.wait_for("no longer accepting");
+    assert!(socket(address).await.is_err());
+    app.state.steps.add_permits(3);
+    assert!(
+        Answer::of(download)
+            .await
+            .unwrap()
+            .body
+            .ends_with("step 3 of app\n")
+    );
+    let told = in_time(websocket.next()).await.unwrap().unwrap();
+    assert!(told.is_close(), "{told:?}");
+    while in_time(websocket.next())
+        .await
+        .is_some_and(|more| more.is_ok())
+    {}
+    assert!(gateway.process.wait().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_is_raised_lets_those_in_who_wait() {
+    let app = Upstream::start("app").await;
+    let address = free_address();
+    let allows = |limit: u32| {
+        let limit = format!("max_connections = {limit}\n");
+        listener(address) + &limit + &upstream("app", &[&app]) + &route("/", "app", "")
+    };
+    let gateway = Gateway::start(empty(), &allows(1));
+    let mut first = Connection::open(address, "a.test").await.unwrap();
+    assert_eq!(first.get("/").await.status, 200);
+    let mut second = Connection::open(address, "a.test").await.unwrap();
+    let second = tokio::spawn(async move { second.get("/").await });
+
+    gateway.change(&allows(2));
+    assert_eq!(in_time(second).await.unwrap().status, 200);
+    assert_eq!(first.get("/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_to_be_accepted_is_served_though_the_listener_goes() {
+    let app = Upstream::start("app").await;
+    let address = free_address();
+    let rest = upstream("app", &[&app]) + &route("/", "app", "");
+    let gateway = Gateway::start(
+        empty(),
+        &(listener(address) + "max_connections = 1\n" + &rest),
+    );
+    let mut first = Connection::open(address, "a.test").await.unwrap();
+    assert_eq!(first.get("/").await.status, 200);
+    let mut second = Connection::open(address, "a.test").await.unwrap();
+    let second = tokio::spawn(async move { second.get("/").await });
+
+    gateway.change(&rest);
+    assert_eq!(in_time(second).await.unwrap().status, 200);
+    assert!(socket(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_end_by_the_drain_deadline_is_cut_and_named() {
+    let app = Upstream::start("app").await;
+    let address = free_address();
+    let rest = upstream("app", &[&app]) + &route("/", "app", "");
+    let arguments = ["--drain-seconds", "0.5"];
+    let gateway = Gateway::start_with(empty(), &(listener(address) + &rest), &arguments);
+    let mut connection = Connection::open(address, "a.test").await.unwrap();
+    let download = connection.send("GET", "/steps", "").await.unwrap();
+
+    let start = Instant::now();
+    gateway.change(&rest);
+    assert!(Answer::of(download).await.is_err());
+    assert!(start.elapsed() >= Duration::from_millis(500));
+    let name = format!("sockets[{address}]");
+    gateway.process.stderr.wait_for(&name);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_that_is_shown_as_an_example_is_valid() {
+    let address = free_address();
+    let shown = include_str!("../gateway/gateway.toml");
+    let used = shown
+        .replace("127.0.0.1:8080", &address.to_string())
+        .replace("127.0.0.1:9900", "127.0.0.1:0");
+    let dir = empty();
+    let path = dir.path().join("gateway.toml");
+    write(&path, &used);
+    let process = Process::start("gateway", ["-c", path.to_str().unwrap()]);
+    process.stderr.wait_for(&format!("accepting on {address}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http2_connection_of_a_listener_that_goes_is_told_and_ends_what_it_has_begun() {
+    let app = Upstream::start("app").await;
+    let address = free_address();
+    let dir = empty();
+    let authority = Authority::new();
+    authority.issue(dir.path(), "one", "one.test");
+    let rest = upstream("app", &[&app]) + &route("/", "app", "");
+    let gateway = Gateway::start(dir, &(tls_listener(address, &["one"]) + &rest));
+    let client = authority.client(&["h2"]);
+    let connection = Connection::open_tls(address, "one.test", &client).await;
+    let mut connection = connection.unwrap();
+    let download = connection.send("GET", "/steps", "").await.unwrap();
+    assert_eq!(connection.get("/").await.status, 200);
+
+    gateway.change(&rest);
+    // Until the frame has come that says that the connection ends, requests are answered. Then none
+    // is sent, and yet the connection goes on with what it has begun.
+    while let Ok(response) = in_time(connection.send("GET", "/", "")).await {
+        assert_eq!(Answer::of(response).await.unwrap().status, 200);
+    }
+    app.state.steps.add_permits(3);
+    let answer = Answer::of(download).await.unwrap();
+    assert!(answer.body.ends_with("step 3 of app\n"));
+}
