@@ -35,7 +35,7 @@ impl Reaping {
         let mut retiring = JoinSet::new();
         let mut ends = false;
         let mut saying = pin!(self.drains.say_what_is_overdue());
-        while !ends || !self.to_retire.is_empty() {
+        while !ends || !retiring.is_empty() || !self.to_retire.is_empty() {
             let ended = async {
                 match ends {
                     false => end.cancelled().await,
