@@ -265,9 +265,10 @@ impl Manager {
     /// In reports a verdict is a step named `probation`. By default there is no probation: effects that
     /// fail make the reload [partial](crate::Outcome::Partial).
     ///
-    /// What it cannot do: a probe that *blocks* its thread for longer than the timeout cannot be ended;
-    /// the reload is partial then, and the new generation stays. Sources without a stamp do not count
-    /// in what is held back. While it lasts, the previous values count as draining.
+    /// What it keeps it keeps whole: the previous values begin to [drain](Self::drain) when the probation
+    /// has been passed. A [check](Handle::check) that is asked for during the probation waits for its end.
+    /// Sources without a stamp do not count in what is held back, because nobody can tell whether they
+    /// have been edited.
     ///
     /// Known as *commit confirm* from the configuration of routers.
     ///

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use rekindle::{BoxError, Keyed, Lease, Manager, Outcome, Reading, Source, Stamp};
+use rekindle::{Action, BoxError, Keyed, Lease, Manager, Outcome, Reading, Source, Stamp};
 use support::{Barrier, Dial, eventually, in_time};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -112,7 +112,7 @@ async fn what_is_read_and_has_not_changed_is_retired_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_probation_that_was_given_up_rolls_nothing_back_later() {
+async fn a_probe_that_blocks_its_thread_fails_too() {
     let (dial, barrier) = (Dial::new(1), Barrier::default());
     let blocks = barrier.clone();
     let ended = Arc::new(Notify::new());
@@ -121,23 +121,104 @@ async fn a_probation_that_was_given_up_rolls_nothing_back_later() {
     let mut reload = reload.probation(SHORT, async move || {
         blocks.pass();
         ends.notify_one();
-        Err::<(), BoxError>("sick".into())
+        Ok(())
     });
     let number = reload.source("number", dial.clone()).await.unwrap();
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&runs);
+    let worker = reload.derive("worker", &number, async |n: Lease<u64>| Ok(*n));
+    let worker = worker.runs(async move |n: Lease<u64>, stop: CancellationToken| {
+        notes.lock().unwrap().push(*n);
+        stop.cancelled().await;
+    });
+    worker.await.unwrap();
     let handle = reload.handle();
     let run = reload.run(async move |_| {
         barrier.close();
         dial.set(2);
         let error = handle.reload("test").await.unwrap_err();
-        assert_eq!(error.report().unwrap().generation(), 2);
+        let report = error.report().unwrap();
+        assert_eq!(report.outcome(), Outcome::RolledBack);
+        let said = "`probation` failed: not done after 50ms, and it blocks its thread";
+        assert!(format!("{error:?}").contains(said), "{error:?}");
+        assert_eq!((report.generation(), *number.load()), (3, 1));
+        eventually("its task runs again", || *runs.lock().unwrap() == [1, 2, 1]).await;
         barrier.open();
         ended.notified().await;
-        // The next reload waits for nothing of the last one, so what it left behind has had its time.
-        sleep(Duration::from_millis(50)).await;
-        let now = number.load();
-        assert_eq!((now.generation(), *now), (2, 2));
+        // What comes late has no effect, and the same again is refused.
+        assert!(handle.reload("again").await.unwrap_err().is_rejected());
+        dial.set(3);
+        handle.reload("edited").await?;
+        assert_eq!((number.load().generation(), *number.load()), (4, 3));
+        Ok(())
     });
     in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_effect_that_blocks_its_thread_is_a_reason_to_roll_back() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let reload = Manager::new().timeout(Duration::from_millis(50));
+    let mut reload = reload.probation(SHORT, async || ());
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let (blocks, pushed) = (barrier.clone(), Arc::new(AtomicUsize::new(0)));
+    let pushes = Arc::clone(&pushed);
+    let push = async move |n: Lease<u64>| {
+        blocks.pass();
+        pushes.store(*n as usize, Ordering::SeqCst);
+    };
+    reload.apply("gauge", &number, push).await.unwrap();
+    reload.add(0, "hook", async |_| ());
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        let report = error.report().unwrap();
+        assert_eq!(report.outcome(), Outcome::RolledBack);
+        assert_eq!(report.failure().unwrap().name(), "gauge");
+        assert_eq!(report.step("hook").unwrap().action(), Action::Skipped);
+        assert_eq!(*number.load(), 1);
+        barrier.open();
+        eventually("it has pushed too late", || {
+            pushed.load(Ordering::SeqCst) == 2
+        })
+        .await;
+        // It could not be run for what was rolled back to, so that is made up for.
+        dial.set(1);
+        handle.reload("repaired").await?;
+        assert_eq!(pushed.load(Ordering::SeqCst), 1);
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_probation_keeps_drains_only_when_it_has_passed() {
+    let dial = Dial::new(1);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let mut reload = Manager::new().probation(day, async || ());
+    let number = reload.source("number", dial.clone()).retire(async |_| ());
+    let number = number.await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        let held = number.lease();
+        dial.set(2);
+        let other = handle.clone();
+        let reloading = tokio::spawn(async move { other.reload("test").await });
+        sleep(day / 2).await;
+        assert_eq!(*number.load(), 2);
+        assert!(handle.status().draining().is_empty(), "it is kept");
+        let report = reloading.await??;
+        assert_eq!(report.overdue().len(), 0);
+        let status = handle.status();
+        assert_eq!(status.draining().len(), 1);
+        assert_eq!(status.draining()[0].generation(), 1);
+        assert!(!status.draining()[0].is_overdue());
+        drop(held);
+        Ok(())
+    });
+    run.await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who wins when a deadline or a stop races the commit.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PREPARING: u8 = 0;
 const COMMITTED: u8 = 1;
@@ -10,37 +11,63 @@ const GIVEN_UP: u8 = 2;
 ///
 /// The transaction commits, its supervisor gives up; whoever comes first decides. Once it is given
 /// up, the transaction may start nothing more and its results have no effect, however late they are.
-pub(crate) struct Gate(AtomicU8);
+pub(crate) struct Gate {
+    // Relaxed wherever it is used: those who decide hold the lock, and those who only look act on the
+    // state alone.
+    state: AtomicU8,
+    /// Held while a commit takes place, so that it is over for whoever learns that there was one.
+    deciding: Mutex<()>,
+}
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self(AtomicU8::new(PREPARING))
+        Self::of(PREPARING)
     }
 
-    /// Whether the commit may take place.
-    pub(crate) fn commit(&self) -> bool {
-        // Relaxed, here and below: the decision is all that is handed over. What was prepared never
-        // leaves the transaction's task, and what is published has an ordering of its own.
-        let (from, to) = (PREPARING, COMMITTED);
-        self.0
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+    /// For what is not to be called off, only given up.
+    pub(crate) fn committed() -> Self {
+        Self::of(COMMITTED)
+    }
+
+    fn of(state: u8) -> Self {
+        Self {
+            state: AtomicU8::new(state),
+            deciding: Mutex::default(),
+        }
+    }
+
+    /// Commits, unless the reload was given up; tells whether it was not.
+    pub(crate) fn commit(&self, commit: impl FnOnce()) -> bool {
+        let _deciding = self.decide();
+        let may = self.state.load(Ordering::Relaxed) == PREPARING;
+        if may {
+            self.state.store(COMMITTED, Ordering::Relaxed);
+            commit();
+        }
+        may
     }
 
     /// Gives the reload up if it has not committed yet; tells whether. Then nothing has happened.
     pub(crate) fn abandon(&self) -> bool {
-        let (from, to) = (PREPARING, GIVEN_UP);
-        self.0
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        let _deciding = self.decide();
+        let may = self.state.load(Ordering::Relaxed) == PREPARING;
+        if may {
+            self.state.store(GIVEN_UP, Ordering::Relaxed);
+        }
+        may
     }
 
     /// Gives the reload up in whatever state it is; tells whether it had committed.
     pub(crate) fn give_up(&self) -> bool {
-        self.0.swap(GIVEN_UP, Ordering::Relaxed) == COMMITTED
+        let _deciding = self.decide();
+        self.state.swap(GIVEN_UP, Ordering::Relaxed) == COMMITTED
     }
 
     pub(crate) fn is_given_up(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == GIVEN_UP
+        self.state.load(Ordering::Relaxed) == GIVEN_UP
+    }
+
+    fn decide(&self) -> MutexGuard<'_, ()> {
+        self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

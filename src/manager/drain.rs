@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::component::Graph;
-use crate::live::{AnySlot, ErasedSlot, Generations, Pinned};
+use crate::live::{AnySlot, ErasedSlot, Generation, Generations, Pinned};
 use crate::race::race;
 
 /// How long old values may be held before that is reported, unless [`Manager::drain`] says
@@ -149,13 +149,16 @@ struct List {
     drains: Vec<Drain>,
 }
 
+/// One value that was replaced.
 pub(super) struct Drain {
     index: usize,
     /// Of a member of a collection, with its key.
     component: Arc<str>,
     /// The components that are built from this one, with their names.
     dependants: Arc<[(usize, Arc<str>)]>,
+    /// The last one that had it.
     generation: u64,
+    /// When its time to drain began.
     since: Instant,
     slot: Weak<dyn ErasedSlot>,
     /// Whether it was said that it is overdue.
@@ -163,14 +166,14 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// What is to drain when this slot is replaced by that one, or closed.
+    /// What is to drain when the slot of this generation is replaced by that one, or closed.
     pub(super) fn of(
         graph: &Graph,
         index: usize,
-        old: &AnySlot,
+        generation: &Generation,
         new: Option<&AnySlot>,
     ) -> Vec<Self> {
-        let node = &graph.nodes[index];
+        let (node, old) = (&graph.nodes[index], generation.slot(index));
         let address = |slot: &AnySlot| Arc::as_ptr(slot).cast::<()>();
         let stays = new.map_or(Vec::new(), |new| node.build.members(new));
         let stays: BTreeSet<_> = stays.iter().map(|(_, slot)| address(slot)).collect();
@@ -185,7 +188,7 @@ impl Drain {
             index,
             component,
             dependants: Arc::clone(&dependants),
-            generation: 0,
+            generation: generation.number,
             since: Instant::now(),
             slot: Arc::downgrade(&slot),
             said: false,
@@ -241,27 +244,18 @@ impl Drains {
         self.lock().deadline
     }
 
-    /// To be called when these, of that generation, have been replaced.
-    pub(super) fn add(&self, generation: u64, replaced: Vec<Drain>) {
+    /// To be called when these have been replaced for good: their time to drain begins.
+    pub(super) fn add(&self, replaced: Vec<Drain>) {
         if replaced.is_empty() {
             return;
         }
+        let since = Instant::now();
+        let replaced = replaced.into_iter().map(|drain| Drain { since, ..drain });
         let mut list = self.lock();
         list.drains.retain(Drain::is_held);
-        list.drains.extend(replaced.into_iter().map(|drain| Drain {
-            generation,
-            ..drain
-        }));
+        list.drains.extend(replaced);
         drop(list);
         self.added.notify_one();
-    }
-
-    /// These are current again.
-    pub(super) fn restore(&self, slots: &[AnySlot]) {
-        let is = |drain: &Drain, slot| std::ptr::addr_eq(drain.slot.as_ptr(), Arc::as_ptr(slot));
-        let mut list = self.lock();
-        list.drains
-            .retain(|drain| !slots.iter().any(|slot| is(drain, slot)));
     }
 
     /// What is still held, in the order in which it was replaced.

@@ -127,12 +127,11 @@ fn close(core: &Core) {
     let current = publication.current();
     let drains = closing
         .iter()
-        .flat_map(|(index, _)| Drain::of(&core.graph, *index, current.slot(*index), None));
+        .flat_map(|(index, _)| Drain::of(&core.graph, *index, &current, None));
     let drains = drains.collect();
-    let generation = current.number;
     drop(current);
     publication.close(closing);
-    core.shared.drains.add(generation, drains);
+    core.shared.drains.add(drains);
 }
 
 /// What is told is what came first: the failure that ended the run, else how the app ended, else

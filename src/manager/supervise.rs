@@ -4,16 +4,20 @@
 //! itself. What the supervisor is for: a stop, and a step that blocks its thread, and with it maybe
 //! the whole reload, past its deadline. Then it gives the reload up: the gate keeps the reload from
 //! starting anything more, the log is closed, and what still runs is named.
+//!
+//! A generation that is still on probation when its reload has failed, one way or the other, is rolled
+//! back by a second task, which is watched over in the same way.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::probation::Previous;
 use super::queue::{Batch, Wanted};
 use super::task::Task;
-use super::transaction::{Core, Pending, Transaction};
+use super::transaction::{Core, Transaction};
 use crate::crew::{Entry, Gate};
 use crate::race::{Either, race};
 use crate::report::Log;
@@ -33,35 +37,74 @@ const LETTING_GO: Duration = Duration::from_millis(100);
 pub(super) async fn supervise(core: &Arc<Core>, wanted: Wanted, batch: &Batch) -> Report {
     let (started, began) = (SystemTime::now(), Instant::now());
     let before = core.shared.publication.current().number;
-    let supervisor = Supervisor {
-        core,
+    let reload = Transaction {
+        core: Arc::clone(core),
         gate: Arc::new(Gate::new()),
         log: Arc::new(Log::new()),
-        began,
-        pending: Arc::default(),
-    };
-    let check = wanted == Wanted::Check;
-    let (ending, steps) = supervisor.watch(batch, check).await;
-    let generation = core.shared.publication.current().number;
-    let pending = supervisor.pending_restart(check, generation > before);
-    let components = steps.iter().filter(|step| step.is_component).count();
-    Report {
         triggers: batch.triggers.clone(),
-        generation,
-        outcome: match ending {
-            Ending::Outcome(outcome) => outcome,
-            Ending::Interrupted => Outcome::Interrupted {
-                committed: generation > before,
-            },
+        check: wanted == Wanted::Check,
+        pending: Arc::default(),
+        trial: Arc::default(),
+    };
+    let (ending, mut steps) = Supervisor::of(&reload).watch(reload.clone().run()).await;
+    let mut outcome = match ending {
+        Ending::Outcome(outcome) => outcome,
+        Ending::Interrupted => Outcome::Interrupted {
+            committed: core.shared.publication.current().number > before,
         },
-        check,
+    };
+    if let Some(previous) = reload.trial.take() {
+        // At a stop, what is current stays: what fails then may fail because of it.
+        if outcome == Outcome::Partial && !core.shared.stop.is_cancelled() {
+            outcome = Outcome::RolledBack;
+            steps.extend(roll_back(reload.clone(), previous).await);
+        } else {
+            core.shared.drains.add(previous.replaced);
+        }
+    }
+    let components = steps.iter().filter(|step| step.is_component).count();
+    let generation = core.shared.publication.current().number;
+    let stays = generation > before && outcome != Outcome::RolledBack;
+    Report {
+        pending_restart: pending_restart(&reload, stays),
+        triggers: reload.triggers,
+        generation,
+        outcome,
+        check: reload.check,
         started,
         took: began.elapsed(),
         steps,
         untouched: core.graph.nodes.len() - components,
         overdue: core.shared.drains.overdue(),
-        pending_restart: pending,
     }
+}
+
+/// Goes back, and gives what was done for that.
+async fn roll_back(reload: Transaction, previous: Previous) -> Vec<Step> {
+    // The one that failed may still be at work; its gate is shut, and its log closed.
+    let back = Transaction {
+        gate: Arc::new(Gate::committed()),
+        log: Arc::new(Log::new()),
+        ..reload
+    };
+    let changed = back.roll_back(previous);
+    let (_, steps) = Supervisor::of(&back)
+        .watch(back.clone().run_back(changed))
+        .await;
+    steps
+}
+
+/// What waits for a restart: for a check what would, else what does.
+fn pending_restart(reload: &Transaction, applied: bool) -> Arc<[Arc<str>]> {
+    let found = reload.pending.lock();
+    let found = found.unwrap_or_else(PoisonError::into_inner).take();
+    let mut history = reload.core.shared.history();
+    match found {
+        Some(pending) if reload.check => return pending,
+        Some(pending) if applied => history.pending_restart = pending,
+        _ => {}
+    }
+    Arc::clone(&history.pending_restart)
 }
 
 /// How a transaction ended.
@@ -82,57 +125,39 @@ impl Ending {
     }
 }
 
+/// Watches over one task of a reload.
 struct Supervisor<'a> {
-    core: &'a Arc<Core>,
-    gate: Arc<Gate>,
-    log: Arc<Log>,
+    reload: &'a Transaction,
     began: Instant,
-    pending: Arc<Pending>,
 }
 
 impl Drop for Supervisor<'_> {
     fn drop(&mut self) {
-        self.gate.give_up();
+        self.reload.gate.give_up();
     }
 }
 
-impl Supervisor<'_> {
-    /// What waits for a restart: for a check what would, else what does.
-    fn pending_restart(&self, check: bool, committed: bool) -> Arc<[Arc<str>]> {
-        let found = self
-            .pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let mut history = self.core.shared.history();
-        match found {
-            Some(pending) if check => pending,
-            Some(pending) if committed => {
-                history.pending_restart = pending;
-                Arc::clone(&history.pending_restart)
-            }
-            _ => Arc::clone(&history.pending_restart),
-        }
+impl<'a> Supervisor<'a> {
+    fn of(reload: &'a Transaction) -> Self {
+        let began = Instant::now();
+        Self { reload, began }
     }
 
-    async fn watch(&self, batch: &Batch, check: bool) -> (Ending, Vec<Step>) {
-        let transaction = Transaction {
-            core: Arc::clone(self.core),
-            gate: Arc::clone(&self.gate),
-            log: Arc::clone(&self.log),
-            triggers: batch.triggers.clone(),
-            check,
-            pending: Arc::clone(&self.pending),
-        };
-        let transaction = inside::scope(self.core.shared.id, transaction.run());
-        let mut task = Task(tokio::spawn(transaction));
+    async fn watch<F>(&self, work: F) -> (Ending, Vec<Step>)
+    where
+        F: Future<Output = Ending> + Send + 'static,
+    {
+        let Transaction {
+            core, gate, log, ..
+        } = self.reload;
+        let mut task = Task(tokio::spawn(inside::scope(core.shared.id, work)));
         let mut stopped = false;
         // No step can be overdue before the shortest timeout has passed.
-        let mut look = self.began + self.core.shortest + SLACK;
+        let mut look = self.began + core.shortest + SLACK;
         loop {
             let stop = async {
                 match stopped {
-                    false => self.core.shared.stop.cancelled().await,
+                    false => core.shared.stop.cancelled().await,
                     true => pending().await,
                 }
             };
@@ -141,7 +166,7 @@ impl Supervisor<'_> {
                     if !ending.is_clean() {
                         self.let_go().await;
                     }
-                    return (ending, self.log.close([]));
+                    return (ending, log.close([]));
                 }
                 Either::First(Err(error)) => {
                     // The runtime shuts down, or this crate has a bug.
@@ -150,9 +175,9 @@ impl Supervisor<'_> {
                 }
                 Either::Second(Either::First(())) => {
                     stopped = true;
-                    self.core.shared.queue.close();
+                    core.shared.queue.close();
                     // What is committed may go on, for as long as the grace period lasts.
-                    if self.gate.abandon() {
+                    if gate.abandon() {
                         return self.give_up(task, Vec::new()).await;
                     }
                     look = look.min(self.grace_ends());
@@ -174,7 +199,7 @@ impl Supervisor<'_> {
 
     /// When one of these may be overdue, or one that begins from now on, or the grace period over.
     fn next_look(&self, running: &[Running], stopped: bool) -> Instant {
-        let begins_now = Instant::now() + self.core.shortest;
+        let begins_now = Instant::now() + self.reload.core.shortest;
         let ends = |(entry, since): &Running| since.map(|since| since + entry.timeout());
         let first = running
             .iter()
@@ -188,12 +213,16 @@ impl Supervisor<'_> {
     }
 
     fn grace_ends(&self) -> Instant {
-        self.core.shared.give_up(self.core.ledger.grace())
+        let Core { shared, ledger, .. } = &*self.reload.core;
+        shared.give_up(ledger.grace())
     }
 
     /// Gives the reload up, because of these or else because of the stop, and tells what is left of it.
     async fn give_up(&self, task: Task<Ending>, overdue: Vec<Step>) -> (Ending, Vec<Step>) {
-        let committed = self.gate.give_up();
+        let Transaction {
+            core, gate, log, ..
+        } = self.reload;
+        let committed = gate.give_up();
         let ending = match (overdue.is_empty(), committed) {
             (true, _) => Ending::Interrupted,
             (false, true) => Ending::Outcome(Outcome::Partial),
@@ -204,10 +233,10 @@ impl Supervisor<'_> {
             Step::new(&entry, Action::Abandoned, took)
         });
         // Those that have ended, and whose results the reload has not looked at.
-        let ended = self.core.ledger.made_since(self.began).into_iter();
+        let ended = core.ledger.made_since(self.began).into_iter();
         let ended = ended.filter(|entry| entry.kind.is_step());
         let ended = ended.map(|entry| Step::new(&entry, Action::Abandoned, Duration::ZERO));
-        let to_come = committed.then(|| self.core.effects_to_come());
+        let to_come = committed.then(|| core.effects_to_come());
         let to_come = to_come.into_iter().flatten();
         let skipped = to_come.map(|entry| Step::new(&entry, Action::Skipped, Duration::ZERO));
         let rest = overdue
@@ -215,7 +244,7 @@ impl Supervisor<'_> {
             .chain(running)
             .chain(ended)
             .chain(skipped);
-        let steps = self.log.close(rest);
+        let steps = log.close(rest);
         drop(task);
         self.let_go().await;
         (ending, steps)
@@ -233,7 +262,7 @@ impl Supervisor<'_> {
 
     /// The steps of this reload that run.
     fn running(&self) -> Vec<Running> {
-        let running = self.core.ledger.running().into_iter();
+        let running = self.reload.core.ledger.running().into_iter();
         let steps = running.filter(|entry| entry.kind.is_step());
         let steps = steps.map(|entry| (Arc::clone(&entry), entry.since()));
         let began = self.began;

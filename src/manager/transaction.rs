@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::drain::Drain;
-use super::probation::{HeldBack, Probation};
+use super::probation::{HeldBack, Previous, Probation, Trial};
 use super::shared::Shared;
 use super::supervise::Ending;
 use super::tasks::Tasks;
 use crate::component::{Graph, prepare};
 use crate::crew::{BoxFuture, Crew, Entry, Finished, Gate, Job, Ledger};
-use crate::live::{Draft, Generation};
+use crate::live::Draft;
 use crate::panic::Quiet;
 use crate::reloader::DynReloader;
 use crate::report::Log;
@@ -68,6 +68,7 @@ impl Core {
 }
 
 /// One reload or check.
+#[derive(Clone)]
 pub(super) struct Transaction {
     pub(super) core: Arc<Core>,
     pub(super) gate: Arc<Gate>,
@@ -76,6 +77,8 @@ pub(super) struct Transaction {
     pub(super) check: bool,
     /// Where to put the names of the pinned components that would be others now.
     pub(super) pending: Arc<Pending>,
+    /// Where to put how to go back.
+    pub(super) trial: Arc<Trial>,
 }
 
 /// The names of pinned components that wait for a restart; `None` if they are the same as before.
@@ -111,30 +114,38 @@ impl Transaction {
                 Outcome::Unchanged
             });
         }
-        if !self.gate.commit() {
+        let probation = self.core.probation.as_ref().filter(|_| any);
+        let committed = self.gate.commit(|| {
+            if !any {
+                return;
+            }
+            let previous = self.core.shared.publication.current();
+            let replaced = self.commit(draft);
+            match probation {
+                Some(_) => self.trial.begin(Previous {
+                    generation: previous,
+                    changed: changed.clone(),
+                    stamps,
+                    replaced,
+                }),
+                None => self.core.shared.drains.add(replaced),
+            }
+        });
+        if !committed {
             // Whoever gave this reload up has reported it.
             return Ending::Interrupted;
         }
-        let previous = self.core.shared.publication.current();
-        if any {
-            self.commit(draft);
-        }
         let mut applied = self.run_effects(&changed).await;
-        if let Some(probation) = self.core.probation.as_ref().filter(|_| any) {
-            if applied.is_ok() {
-                applied = self.probate(probation).await;
-            }
-            // At a stop, and once this reload was given up, what is current stays.
-            if !self.is_stopped() {
-                let failed = matches!(applied, Err(Halt::Failed));
-                *self.core.held_back() = failed.then_some(stamps);
-                if failed {
-                    self.roll_back(&previous, &changed).await;
-                    return Ending::Outcome(Outcome::RolledBack);
-                }
+        if let Some(probation) = probation.filter(|_| applied.is_ok()) {
+            applied = self.probate(probation).await;
+            if applied.is_ok()
+                && !self.is_stopped()
+                && let Some(previous) = self.trial.pass(&self.gate)
+            {
+                *self.core.held_back() = None;
+                self.core.shared.drains.add(previous.replaced);
             }
         }
-        drop(previous);
         match self.run_reloaders(applied).await {
             Ok(()) => Ending::Outcome(if any {
                 Outcome::Applied
@@ -146,6 +157,25 @@ impl Transaction {
         }
     }
 
+    /// Makes the previous values current again. The components that change by that.
+    pub(super) fn roll_back(&self, previous: Previous) -> Vec<usize> {
+        let mut draft = Draft::on(self.core.shared.publication.current());
+        for &index in &previous.changed {
+            draft.replace(index, Arc::clone(previous.generation.slot(index)));
+        }
+        self.core.shared.drains.add(self.commit(draft));
+        *self.core.held_back() = Some(previous.stamps);
+        previous.changed
+    }
+
+    /// Runs the effects that are due because these were rolled back. One that fails stays due.
+    pub(super) async fn run_back(self, changed: Vec<usize>) -> Ending {
+        match self.run_effects(&changed).await {
+            Ok(()) => Ending::Outcome(Outcome::RolledBack),
+            Err(_) => Ending::Outcome(Outcome::Partial),
+        }
+    }
+
     async fn probate(&self, probation: &Probation) -> Result<(), Halt> {
         let began = Instant::now();
         let passed = probation.pass(&self.core.shared).await;
@@ -154,30 +184,6 @@ impl Transaction {
             self.log.add(step);
             Halt::Failed
         })
-    }
-
-    /// Publishes the previous values again.
-    async fn roll_back(&self, previous: &Generation, changed: &[usize]) {
-        let mut draft = Draft::on(self.core.shared.publication.current());
-        let mut restored = Vec::new();
-        for &index in changed {
-            let slot = previous.slot(index);
-            let members = self.core.graph.nodes[index].build.members(slot);
-            restored.extend(members.into_iter().map(|(_, member)| member));
-            restored.push(Arc::clone(slot));
-            draft.replace(index, Arc::clone(slot));
-        }
-        // What waits for a restart is again what it was.
-        drop(
-            self.pending
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
-        self.commit(draft);
-        self.core.shared.drains.restore(&restored);
-        // One that fails stays due, and is in the report.
-        _ = self.run_effects(changed).await;
     }
 
     /// The stamps of the sources that changed, of those that have one.
@@ -202,20 +208,15 @@ impl Transaction {
         ))
     }
 
-    fn commit(&self, draft: Draft) {
-        let Shared {
-            publication,
-            drains,
-            ..
-        } = &*self.core.shared;
-        let graph = &self.core.graph;
+    /// Makes the draft current: its values, and its tasks. What it replaces.
+    fn commit(&self, draft: Draft) -> Vec<Drain> {
+        let (publication, graph) = (&self.core.shared.publication, &self.core.graph);
+        let previous = publication.current();
         let drained = draft.changed().filter(|&index| graph.nodes[index].drains);
-        let drained = drained.flat_map(|index| {
-            let (old, new) = (draft.committed(index), draft.slot(index));
-            Drain::of(graph, index, old, Some(new))
-        });
-        let drained: Vec<_> = drained.collect();
-        let generation = publication.current().number;
+        let replaced =
+            drained.flat_map(|index| Drain::of(graph, index, &previous, Some(draft.slot(index))));
+        let replaced = replaced.collect();
+        drop(previous);
         let running = draft
             .changed()
             .filter(|&index| graph.nodes[index].runs.is_some());
@@ -225,13 +226,13 @@ impl Transaction {
         let members: Vec<_> = members.collect();
         publication.commit(draft);
         members.iter().for_each(|(_, member)| member.show());
-        drains.add(generation, drained);
         let current = publication.current();
         for index in running {
             if let Some(runs) = &graph.nodes[index].runs {
                 self.core.tasks.switch(index, runs, current.slot(index));
             }
         }
+        replaced
     }
 
     /// Runs all reloaders by ascending priority, one group at a time, unless what came before failed.
