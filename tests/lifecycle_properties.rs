@@ -1,9 +1,11 @@
-//! Random edits of a collection whose values run and are retired, under leases that are held, checks,
-//! keys that cannot be built and probes that fail: what is retired when, and what is left alone.
+//! Random edits of a collection whose values own a socket, run and are retired, under leases that are
+//! held, checks, keys that cannot be built and probes that fail: what is retired when, and what is left
+//! alone.
 
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -81,6 +83,7 @@ impl World {
         Value {
             id,
             world: self.clone(),
+            socket: TcpListener::bind("127.0.0.1:0").unwrap(),
             retired: false,
         }
     }
@@ -95,7 +98,24 @@ impl World {
 struct Value {
     id: u64,
     world: World,
+    socket: TcpListener,
     retired: bool,
+}
+
+impl Value {
+    fn is_reached(&self) -> bool {
+        TcpStream::connect(self.socket.local_addr().unwrap()).is_ok()
+    }
+}
+
+/// How many sockets this process has open.
+#[cfg(target_os = "linux")]
+fn sockets() -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap();
+    let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    links
+        .filter(|link| link.to_string_lossy().starts_with("socket:"))
+        .count()
 }
 
 impl Drop for Value {
@@ -127,6 +147,7 @@ async fn retire(mut value: Value) {
     for _ in 0..3 {
         yield_now().await;
     }
+    drop(value);
     let mut state = world.state();
     state.routers.remove(&id);
     if !state.alive.remove(&id) {
@@ -153,6 +174,9 @@ struct Test {
     /// The settings that are current, and those that failed probation last.
     current: Settings,
     held_back: Option<Settings>,
+    /// How many there were before the first value.
+    #[cfg(target_os = "linux")]
+    sockets: usize,
 }
 
 impl Test {
@@ -231,6 +255,9 @@ impl Test {
             state.routers.len() == 1 && state.alive == values.into_iter().chain(routers).collect()
         })
         .await;
+        assert!(self.all.load().iter().all(|(_, value)| value.is_reached()));
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockets() - self.sockets, self.world.state().alive.len());
         assert_eq!(self.world.state().wrong, [""; 0]);
     }
 }
@@ -243,6 +270,8 @@ fn outcome(result: Result<Arc<Report>, Error>) -> Outcome {
 }
 
 async fn holds(ops: Vec<Op>) {
+    #[cfg(target_os = "linux")]
+    let sockets = sockets();
     let world = World::default();
     let sick = Arc::new(AtomicBool::new(false));
     let ill = Arc::clone(&sick);
@@ -279,6 +308,8 @@ async fn holds(ops: Vec<Op>) {
         held: Vec::new(),
         current: Settings::new(),
         held_back: None,
+        #[cfg(target_os = "linux")]
+        sockets,
     };
     let run = reload.run(async move |_| {
         for op in ops {
