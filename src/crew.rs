@@ -9,26 +9,26 @@ mod entry;
 mod gate;
 mod job;
 mod ledger;
+mod waiting;
 mod woken;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::{AbortHandle, JoinSet, unconstrained, yield_now};
-use tokio::time::{Instant, Sleep};
+use tokio::task::yield_now;
+use tokio::time::Instant;
 
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use gate::Gate;
-pub(crate) use job::{BoxFuture, Job};
+use job::FirstPoll;
+pub(crate) use job::{BoxFuture, Job, Made};
 pub(crate) use ledger::{CENTURY, Ledger};
+use waiting::Waiting;
 
-use crate::{StepError, inside};
-use woken::{WakeOne, Woken};
+use crate::StepError;
 
 /// A poll that takes longer than this is computing, or blocking, and belongs on another core.
 const SLOW: Duration = Duration::from_micros(250);
@@ -45,84 +45,58 @@ pub(crate) struct Finished<T> {
 
 /// Steps that run concurrently. Dropping the crew drops them all.
 pub(crate) struct Crew<T> {
-    members: BTreeMap<usize, Member<T>>,
-    /// For each member, when to look whether its time is up.
-    deadlines: BTreeSet<(Instant, usize)>,
-    /// Sleeps until the first of `deadlines`.
-    alarm: Option<Pin<Box<Sleep>>>,
-    woken: Arc<Woken>,
-    spawned: JoinSet<Finished<T>>,
+    /// Made for the first step that is not over with its first poll.
+    waiting: Option<Box<Waiting<T>>>,
     slow: bool,
+    /// When the clock was looked at last, which is when the last poll ended. What is polled next
+    /// begins then, so that each poll costs one look.
+    now: Instant,
     turn_began: Instant,
-}
-
-struct Member<T> {
-    entry: Arc<Entry>,
-    /// When to look whether its time is up.
-    deadline: Instant,
-    place: Place<T>,
-}
-
-enum Place<T> {
-    Here {
-        job: Job<'static, T>,
-        waker: Arc<WakeOne>,
-        started: Instant,
-    },
-    Spawned(AbortHandle),
 }
 
 impl<T: Send + 'static> Crew<T> {
     pub(crate) fn new() -> Self {
+        let now = Instant::now();
         Self {
-            members: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            alarm: None,
-            woken: Arc::default(),
-            spawned: JoinSet::new(),
+            waiting: None,
             slow: false,
-            turn_began: Instant::now(),
+            now,
+            turn_began: now,
         }
     }
 
     /// Starts a step. If its first poll completes it, here is the result.
-    pub(crate) fn push(&mut self, id: usize, mut job: Job<'static, T>) -> Option<Finished<T>> {
-        let started = Instant::now();
-        let entry = Arc::clone(job.entry());
-        if self.slow {
-            // It waits for a core, and that is not its fault.
-            entry.queue();
-            let place = self.spawn(id, job, None);
-            self.join(id, entry, place, started);
-            return None;
-        }
+    pub(crate) fn push(
+        &mut self,
+        id: usize,
+        entry: &Arc<Entry>,
+        make: impl FnOnce() -> Made<'static, T>,
+    ) -> Option<Finished<T>> {
+        let started = self.now;
         // Most are ready at once and need no waker. Those that are not are polled a second time
         // with one.
         let mut cx = Context::from_waker(Waker::noop());
-        let poll = Pin::new(&mut job).poll(&mut cx);
-        let took = started.elapsed();
-        if let Poll::Ready(result) = poll {
-            drop(job);
-            if took > SLOW {
-                self.spread();
+        let result = match self.slow {
+            true => Job::start(entry, || make().into_future()).map(FirstPoll::Pending),
+            false => Job::start_and_poll(entry, started, make, &mut cx),
+        };
+        self.now = Instant::now();
+        let took = self.now - started;
+        let finished = match result {
+            Ok(FirstPoll::Pending(job)) => {
+                let (now, slow) = (self.now, self.slow);
+                let waiting = self.waiting.get_or_insert_with(Box::default);
+                match slow {
+                    true => waiting.spawn(id, job, now),
+                    false => waiting.poll_here(id, job, started),
+                }
+                None
             }
-            return Some(Finished { id, result, took });
-        }
-        let waker = WakeOne::new(id, &self.woken);
-        self.join(
-            id,
-            entry,
-            Place::Here {
-                job,
-                waker,
-                started,
-            },
-            started,
-        );
-        if took > SLOW {
-            self.spread();
-        }
-        None
+            Ok(FirstPoll::Ready(value)) => Some(Ok(value)),
+            Err(error) => Some(Err(error)),
+        };
+        self.look_at(took);
+        finished.map(|result| Finished { id, result, took })
     }
 
     /// The next step that has ended, or whose time is up; `None` when there are none.
@@ -137,162 +111,64 @@ impl<T: Send + 'static> Crew<T> {
 
     /// Lets other tasks have their turn, if steps were pushed for long enough.
     pub(crate) async fn breathe(&mut self) {
-        if self.turn_began.elapsed() > TURN {
+        if self.now - self.turn_began > TURN {
             yield_now().await;
-            self.turn_began = Instant::now();
+            self.now = Instant::now();
+            self.turn_began = self.now;
         }
     }
 
     /// The steps that have not ended, and for how long their time has run.
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = (usize, Duration)> {
-        self.members.iter().map(|(id, member)| (*id, member.took()))
+        self.waiting.iter().flat_map(|waiting| waiting.unfinished())
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
-        self.woken.register(cx.waker());
+        let Some(waiting) = &self.waiting else {
+            return Poll::Ready(None);
+        };
+        waiting.woken.register(cx.waker());
+        let woken = waiting.woken.len();
         let turn = Instant::now();
+        self.now = turn;
         // No more than were woken by now: those that wake themselves are polled again after the alarm
         // was looked at. Whoever is woken wakes this task too, so nobody is forgotten.
-        for _ in 0..self.woken.len() {
-            let Some(id) = self.woken.pop() else { break };
-            let Some(Member {
-                place: Place::Here { job, waker, .. },
-                ..
-            }) = self.members.get_mut(&id)
-            else {
+        for _ in 0..woken {
+            let Some(poll) = self.poll_woken() else {
                 continue;
             };
-            let began = Instant::now();
-            let poll = waker.poll(Pin::new(job));
-            let slow = began.elapsed() > SLOW;
-            let finished = poll.map(|result| self.finish(id, result));
-            if slow {
-                self.spread();
+            let began = std::mem::replace(&mut self.now, Instant::now());
+            self.look_at(self.now - began);
+            if poll.is_ready() {
+                return poll.map(Some);
             }
-            if let Poll::Ready(finished) = finished {
-                return Poll::Ready(Some(finished));
-            }
-            if turn.elapsed() > TURN {
+            if self.now - turn > TURN {
                 // The rest comes after the others had their turn.
                 cx.waker().wake_by_ref();
                 break;
             }
         }
-        while let Poll::Ready(Some(joined)) = self.spawned.poll_join_next(cx) {
-            // A task that was aborted, because its time was up, has been answered for already.
-            if let Ok(finished) = joined
-                && let Some(member) = self.members.remove(&finished.id)
-            {
-                self.deadlines.remove(&(member.deadline, finished.id));
-                return Poll::Ready(Some(finished));
-            }
-        }
-        if let Some(id) = self.poll_alarm(cx) {
-            let overdue = self.members[&id].entry.overdue();
-            return Poll::Ready(Some(self.finish(id, Err(overdue))));
-        }
-        match self.members.is_empty() {
-            true => Poll::Ready(None),
-            false => Poll::Pending,
+        match &mut self.waiting {
+            Some(waiting) => waiting.poll_others(cx),
+            None => Poll::Ready(None),
         }
     }
 
-    /// A step whose time is up.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Option<usize> {
-        loop {
-            let &(deadline, id) = self.deadlines.first()?;
-            let sleep = || Box::pin(tokio::time::sleep_until(deadline));
-            let alarm = self.alarm.get_or_insert_with(sleep);
-            if alarm.deadline() != deadline {
-                alarm.as_mut().reset(deadline);
-            }
-            // Not on the budget that tokio gives a task, which the steps may have used up.
-            if pin!(unconstrained(alarm.as_mut())).poll(cx).is_pending() {
-                return None;
-            }
-            // The time of a step that was queued has begun later than it was pushed, or not at all.
-            let member = self
-                .members
-                .get_mut(&id)
-                .expect("each deadline has its member");
-            let began = member.entry.since().unwrap_or_else(Instant::now);
-            let deadline_now = began + member.entry.timeout();
-            if deadline_now <= deadline {
-                return Some(id);
-            }
-            member.deadline = deadline_now;
-            self.deadlines.remove(&(deadline, id));
-            self.deadlines.insert((deadline_now, id));
-        }
+    fn poll_woken(&mut self) -> Option<Poll<Finished<T>>> {
+        let waiting = self.waiting.as_mut()?;
+        let id = waiting.woken.pop()?;
+        waiting.poll(id)
     }
 
-    fn join(&mut self, id: usize, entry: Arc<Entry>, place: Place<T>, started: Instant) {
-        let deadline = started + entry.timeout();
-        self.deadlines.insert((deadline, id));
-        self.members.insert(
-            id,
-            Member {
-                entry,
-                deadline,
-                place,
-            },
-        );
-    }
-
-    fn finish(&mut self, id: usize, result: Result<T, StepError>) -> Finished<T> {
-        let member = self.members.remove(&id).expect("only a member finishes");
-        self.deadlines.remove(&(member.deadline, id));
-        let took = member.took();
-        if let Place::Spawned(task) = &member.place {
-            task.abort();
-        }
-        Finished { id, result, took }
-    }
-
-    /// From now on on all cores, if there are several.
-    fn spread(&mut self) {
-        self.slow = Handle::current().metrics().num_workers() > 1;
-        if !self.slow {
+    /// After a poll that took so long: from a slow one on, all steps are spread over the cores, if
+    /// there are several.
+    fn look_at(&mut self, took: Duration) {
+        if took <= SLOW || self.slow {
             return;
         }
-        for (id, member) in std::mem::take(&mut self.members) {
-            let place = match member.place {
-                Place::Here { job, started, .. } => self.spawn(id, job, Some(started)),
-                spawned @ Place::Spawned(_) => spawned,
-            };
-            self.members.insert(id, Member { place, ..member });
-        }
-    }
-
-    /// `started` is when its time began; `None` if that is when it gets a core.
-    fn spawn(&mut self, id: usize, job: Job<'static, T>, started: Option<Instant>) -> Place<T> {
-        let entry = Arc::clone(job.entry());
-        let ledger = entry.ledger();
-        let job = async move {
-            let started = started.unwrap_or_else(|| {
-                entry.begin();
-                Instant::now()
-            });
-            let result = job.await;
-            drop(ledger);
-            Finished {
-                id,
-                result,
-                took: started.elapsed(),
-            }
-        };
-        Place::Spawned(self.spawned.spawn(inside::same(inside::manager(), job)))
-    }
-}
-
-impl<T> Member<T> {
-    fn took(&self) -> Duration {
-        match &self.place {
-            Place::Here { started, .. } => started.elapsed(),
-            Place::Spawned(_) => self
-                .entry
-                .since()
-                .map_or(Duration::ZERO, |since| since.elapsed()),
+        self.slow = Handle::current().metrics().num_workers() > 1;
+        if let Some(waiting) = self.waiting.as_mut().filter(|_| self.slow) {
+            waiting.spread();
         }
     }
 }
@@ -303,7 +179,7 @@ pub(crate) async fn run_alone<T: Send + 'static>(
     make: impl FnOnce() -> BoxFuture<'static, T>,
 ) -> Result<T, StepError> {
     let mut crew = Crew::new();
-    if let Some(finished) = crew.push(0, Job::start(entry, make)?) {
+    if let Some(finished) = crew.push(0, entry, || Made::Future(make())) {
         return finished.result;
     }
     crew.next()

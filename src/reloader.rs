@@ -1,8 +1,9 @@
 //! Effects of the app's own that run in every reload, in priority groups.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::sync::Arc;
 
+use crate::crew::BoxFuture;
 use crate::{BoxError, Done, Triggers};
 
 /// An effect that runs in every reload, after the commit: slok/reload's `Reloader`.
@@ -69,17 +70,11 @@ where
 
 /// The object-safe twin.
 pub(crate) trait DynReloader: Send + Sync {
-    fn reload<'a>(
-        &'a self,
-        triggers: Triggers,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
+    fn start(self: Arc<Self>, triggers: Triggers) -> BoxFuture<'static, ()>;
 }
 
 impl<R: Reloader> DynReloader for R {
-    fn reload<'a>(
-        &'a self,
-        triggers: Triggers,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>> {
-        Box::pin(Reloader::reload(self, triggers))
+    fn start(self: Arc<Self>, triggers: Triggers) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.reload(triggers).await })
     }
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::graph::{Fresh, Graph};
-use crate::crew::{Crew, Finished, Gate, Job};
+use crate::crew::{Crew, Finished, Gate, Made};
 use crate::live::{Draft, Generation};
 use crate::report::Log;
 use crate::{Action, Step, StepError};
@@ -141,29 +141,23 @@ impl Walk<'_> {
             self.settled.push_back(index);
             return Ok(());
         }
-        let (draft, committed) = (&self.draft, self.draft.committed(index));
-        match node.entry.watch(|| node.build.is_due(draft, committed)) {
-            Ok(true) => self.build(index),
-            Ok(false) => {
-                self.settle(index, Action::Unchanged, Duration::ZERO);
-                Ok(())
-            }
-            Err(error) => self.refuse(index, error, Duration::ZERO),
-        }
+        self.build(index)
     }
 
+    /// Builds the node, if its inputs are others than before.
     fn build(&mut self, index: usize) -> Result<(), Refused> {
         if self.gate.is_given_up() {
             return Err(Refused);
         }
         let node = &self.graph.nodes[index];
-        let committed = Some(self.draft.committed(index));
-        match Job::start(&node.entry, || node.build.start(&self.draft, committed)) {
-            Ok(job) => match self.crew.push(index, job) {
-                Some(finished) => self.finish(finished),
-                None => Ok(()),
-            },
-            Err(error) => self.refuse(index, error, Duration::ZERO),
+        let (draft, committed) = (&self.draft, self.draft.committed(index));
+        let made = || match node.build.is_due(draft, committed) {
+            true => Made::Future(node.build.start(draft, Some(committed))),
+            false => Made::Ready(Fresh::Unchanged),
+        };
+        match self.crew.push(index, &node.entry, made) {
+            Some(finished) => self.finish(finished),
+            None => Ok(()),
         }
     }
 

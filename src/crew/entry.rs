@@ -105,23 +105,23 @@ impl Entry {
     ///
     /// If it panics, or an earlier step of this entry has not ended.
     pub(crate) fn watch<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
-        self.start()?;
+        self.start(self.stamp(Instant::now()))?;
         let result = self.polling(f);
         self.end();
         result
     }
 
-    /// The start of a job.
-    pub(super) fn start_job(&self) -> Result<(), StepError> {
-        self.start()?;
-        let since = self.since.load(Ordering::Relaxed);
+    /// The start of a job, at that moment.
+    pub(super) fn start_job(&self, now: Instant) -> Result<(), StepError> {
+        let since = self.stamp(now);
+        self.start(since)?;
         self.made.store(since, Ordering::Release);
         Ok(())
     }
 
-    fn start(&self) -> Result<(), StepError> {
+    fn start(&self, since: u64) -> Result<(), StepError> {
         let (order, fails) = (Ordering::AcqRel, Ordering::Acquire);
-        let started = self.since.compare_exchange(IDLE, self.now(), order, fails);
+        let started = self.since.compare_exchange(IDLE, since, order, fails);
         started.map(drop).map_err(|_| StepError::busy())
     }
 
@@ -137,7 +137,8 @@ impl Entry {
 
     /// The time of a step that was queued begins.
     pub(super) fn begin(&self) {
-        self.since.store(self.now(), Ordering::Release);
+        self.since
+            .store(self.stamp(Instant::now()), Ordering::Release);
     }
 
     pub(super) fn end(&self) {
@@ -176,8 +177,9 @@ impl Entry {
         }
     }
 
-    fn now(&self) -> u64 {
-        nanos(Instant::now().duration_since(self.epoch)) + 1
+    /// A moment in the form of `since`.
+    fn stamp(&self, moment: Instant) -> u64 {
+        nanos(moment.duration_since(self.epoch)) + 1
     }
 }
 

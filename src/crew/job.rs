@@ -1,9 +1,11 @@
 //! One call into the app's code: panics caught, and seen in the ledger while it runs.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use tokio::time::Instant;
 
 use super::entry::Entry;
 use crate::panic::drop_quietly;
@@ -11,6 +13,22 @@ use crate::{BoxError, StepError};
 
 /// A boxed future of the app's.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send + 'a>>;
+
+/// What the app's code makes of a step.
+pub(crate) enum Made<'a, T> {
+    /// It is over already.
+    Ready(T),
+    Future(BoxFuture<'a, T>),
+}
+
+impl<'a, T: Send + 'a> Made<'a, T> {
+    pub(super) fn into_future(self) -> BoxFuture<'a, T> {
+        match self {
+            Self::Ready(value) => Box::pin(ready(Ok(value))),
+            Self::Future(future) => future,
+        }
+    }
+}
 
 /// A future of the app's with its entry in the ledger. The entry says that it runs from here until
 /// the future is dropped, wherever and whenever that is.
@@ -30,7 +48,7 @@ impl<'a, T> Job<'a, T> {
         entry: &Arc<Entry>,
         make: impl FnOnce() -> BoxFuture<'a, T>,
     ) -> Result<Self, StepError> {
-        entry.start_job()?;
+        entry.start_job(Instant::now())?;
         // From here on the entry ends with the job, also if `make` panics.
         let mut job = Self {
             entry: Arc::clone(entry),
@@ -40,9 +58,43 @@ impl<'a, T> Job<'a, T> {
         Ok(job)
     }
 
+    /// Like [`start`](Self::start) at that moment, and the first poll with it: most steps are over
+    /// then, and have cost no more than they had to.
+    pub(super) fn start_and_poll(
+        entry: &Arc<Entry>,
+        now: Instant,
+        make: impl FnOnce() -> Made<'a, T>,
+        cx: &mut Context<'_>,
+    ) -> Result<FirstPoll<'a, T>, StepError> {
+        entry.start_job(now)?;
+        let mut future = None;
+        let polled = entry.polling(|| match make() {
+            Made::Ready(value) => Poll::Ready(Ok(value)),
+            Made::Future(made) => future.insert(made).as_mut().poll(cx),
+        });
+        if let Ok(Poll::Pending) = polled {
+            let entry = Arc::clone(entry);
+            return Ok(FirstPoll::Pending(Self { entry, future }));
+        }
+        if future.is_some() {
+            let _ = entry.polling(|| drop_quietly(&entry.name, future));
+        }
+        entry.end();
+        match polled? {
+            Poll::Ready(result) => result.map(FirstPoll::Ready).map_err(StepError::error),
+            Poll::Pending => unreachable!("a job that is pending has been returned"),
+        }
+    }
+
     pub(crate) fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }
+}
+
+/// What the first poll of a job came to.
+pub(super) enum FirstPoll<'a, T> {
+    Ready(T),
+    Pending(Job<'a, T>),
 }
 
 impl<T> Future for Job<'_, T> {
@@ -61,8 +113,8 @@ impl<T> Future for Job<'_, T> {
             Ok(Poll::Ready(result)) => result.map_err(StepError::error),
             Err(panicked) => Err(panicked),
         };
-        let name = Arc::clone(&self.entry.name);
-        let _ = self.entry.polling(|| drop_quietly(&name, future));
+        let entry = &self.entry;
+        let _ = entry.polling(|| drop_quietly(&entry.name, future));
         Poll::Ready(result)
     }
 }

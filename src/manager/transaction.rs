@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::supervise::Ending;
 use super::tasks::Tasks;
 use crate::component::{Graph, prepare};
-use crate::crew::{BoxFuture, Crew, Entry, Finished, Gate, Job, Ledger};
+use crate::crew::{BoxFuture, Crew, Entry, Finished, Gate, Ledger, Made};
 use crate::live::Draft;
 use crate::panic::Quiet;
 use crate::reloader::DynReloader;
@@ -262,7 +262,8 @@ impl Transaction {
         // Until it has run well, an effect counts as due.
         self.core.due().extend(&candidates);
         let now = Draft::on(self.core.shared.publication.current());
-        let mut group = Group::new(self, |index| {
+        let entry = |index: usize| &graph.effects[index].entry;
+        let mut group = Group::new(self, entry, |index| {
             self.core.due().remove(&index);
         });
         // First all are asked, so that what is left in `due` when this is given up is really due.
@@ -283,8 +284,8 @@ impl Transaction {
                     self.skip(&effect.entry);
                     group.halted = group.halted.and(Err(Halt::Stopped));
                 }
-                Ok(_) => group.start(index, &effect.entry, || effect.run.start(&now)),
-                Err(error) => group.fail(&effect.entry, error, Duration::ZERO),
+                Ok(_) => group.start(index, || effect.run.start(&now)),
+                Err(error) => group.fail(index, error, Duration::ZERO),
             }
             group.crew.breathe().await;
         }
@@ -292,11 +293,10 @@ impl Transaction {
     }
 
     async fn run_hooks(&self, hooks: &[Hook]) -> Result<(), Halt> {
-        let mut group = Group::new(self, |_| ());
+        let mut group = Group::new(self, |index: usize| &hooks[index].entry, |_| ());
         for (index, hook) in hooks.iter().enumerate() {
-            let (reloader, triggers) = (Arc::clone(&hook.reloader), self.triggers.clone());
-            group.start(index, &hook.entry, || {
-                Box::pin(async move { reloader.reload(triggers).await })
+            group.start(index, || {
+                Arc::clone(&hook.reloader).start(self.triggers.clone())
             });
             group.crew.breathe().await;
         }
@@ -316,60 +316,46 @@ impl Transaction {
 
 /// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
 /// of the others.
-struct Group<'a, W> {
+struct Group<'a, E, W> {
     transaction: &'a Transaction,
     crew: Crew<()>,
-    entries: BTreeMap<usize, Arc<Entry>>,
+    /// The entry of each.
+    entry: E,
     /// Called with each that ran well, unless the reload was given up by then.
     note_well: W,
     halted: Result<(), Halt>,
 }
 
-impl<'a, W: Fn(usize)> Group<'a, W> {
-    fn new(transaction: &'a Transaction, note_well: W) -> Self {
+impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
+    fn new(transaction: &'a Transaction, entry: E, note_well: W) -> Self {
         Self {
             transaction,
             crew: Crew::new(),
-            entries: BTreeMap::new(),
+            entry,
             note_well,
             halted: Ok(()),
         }
     }
 
-    fn start(
-        &mut self,
-        index: usize,
-        entry: &Arc<Entry>,
-        make: impl FnOnce() -> BoxFuture<'static, ()>,
-    ) {
+    fn start(&mut self, index: usize, make: impl FnOnce() -> BoxFuture<'static, ()>) {
         if self.transaction.gate.is_given_up() {
             return;
         }
-        self.entries.insert(index, Arc::clone(entry));
-        match Job::start(entry, make) {
-            Ok(job) => {
-                if let Some(finished) = self.crew.push(index, job) {
-                    self.end(finished);
-                }
-            }
-            Err(error) => self.fail(entry, error, Duration::ZERO),
+        let made = || Made::Future(make());
+        if let Some(finished) = self.crew.push(index, (self.entry)(index), made) {
+            self.end(finished);
         }
     }
 
     fn end(&mut self, finished: Finished<()>) {
         let Finished { id, result, took } = finished;
-        let entry = self
-            .entries
-            .remove(&id)
-            .expect("only what was started ends");
         match result {
             Ok(()) => {
-                self.transaction
-                    .log
-                    .add(Step::new(&entry, Action::Ran, took));
+                let step = Step::new((self.entry)(id), Action::Ran, took);
+                self.transaction.log.add(step);
                 self.well(id);
             }
-            Err(error) => self.fail(&entry, error, took),
+            Err(error) => self.fail(id, error, took),
         }
     }
 
@@ -379,8 +365,9 @@ impl<'a, W: Fn(usize)> Group<'a, W> {
         }
     }
 
-    fn fail(&mut self, entry: &Entry, error: StepError, took: Duration) {
-        self.transaction.log.add(Step::failed(entry, error, took));
+    fn fail(&mut self, index: usize, error: StepError, took: Duration) {
+        let step = Step::failed((self.entry)(index), error, took);
+        self.transaction.log.add(step);
         self.halted = Err(Halt::Failed);
     }
 

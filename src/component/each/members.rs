@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::component::graph::{Build, Fresh};
 use crate::component::inputs::Bound;
 use crate::component::runner::{Runnable, Runner};
-use crate::crew::{BoxFuture, Crew, Job, Kind, Ledger};
+use crate::crew::{BoxFuture, Crew, Kind, Ledger, Made};
 use crate::live::{AnySlot, Draft, Home, Keyed, Lease, Publication, Reaper, Retire, Slot};
 use crate::{BoxError, Built, Done, StepError};
 
@@ -134,15 +134,15 @@ where
                 let build = build.clone();
                 let given = key.clone();
                 // In a slot from the beginning: whatever becomes of the others, it is retired.
-                let job = Job::start(&entry, || {
+                let make = || {
                     let future = build(given, setting.clone());
-                    Box::pin(async move {
+                    Made::Future(Box::pin(async move {
                         let value = future.await.into_result()?;
                         Ok(Lease::new(Slot::new(&home, value, None, Box::new(setting))))
-                    })
-                });
-                done.extend(crew.push(id, job.map_err(|error| failed(&key, error))?));
+                    }))
+                };
                 keys.push(key);
+                done.extend(crew.push(id, &entry, make));
                 crew.breathe().await;
             }
             loop {
