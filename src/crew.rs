@@ -5,6 +5,7 @@
 //! step itself. So steps are polled in place, one after the other, until a poll takes longer than
 //! [`SLOW`]; from then on all steps of this crew are spawned.
 
+mod clock;
 mod entry;
 mod gate;
 mod job;
@@ -19,13 +20,14 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
-use tokio::time::Instant;
 
+use clock::Moment;
+pub(crate) use clock::{CENTURY, Clock};
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use gate::Gate;
 use job::FirstPoll;
 pub(crate) use job::{BoxFuture, Job, Made};
-pub(crate) use ledger::{CENTURY, Ledger};
+pub(crate) use ledger::Ledger;
 use waiting::Waiting;
 
 use crate::StepError;
@@ -50,18 +52,20 @@ pub(crate) struct Crew<T> {
     slow: bool,
     /// When the clock was looked at last, which is when the last poll ended. What is polled next
     /// begins then, so that each poll costs one look.
-    now: Instant,
-    turn_began: Instant,
+    now: Moment,
+    turn_began: Moment,
+    clock: Clock,
 }
 
 impl<T: Send + 'static> Crew<T> {
-    pub(crate) fn new() -> Self {
-        let now = Instant::now();
+    pub(crate) fn new(clock: Clock) -> Self {
+        let now = clock.now();
         Self {
             waiting: None,
             slow: false,
             now,
             turn_began: now,
+            clock,
         }
     }
 
@@ -80,14 +84,13 @@ impl<T: Send + 'static> Crew<T> {
             true => Job::start(entry, || make().into_future()).map(FirstPoll::Pending),
             false => Job::start_and_poll(entry, started, make, &mut cx),
         };
-        self.now = Instant::now();
-        let took = self.now - started;
+        self.now = self.clock.now();
+        let took = self.now.after(started);
         let finished = match result {
             Ok(FirstPoll::Pending(job)) => {
-                let (now, slow) = (self.now, self.slow);
                 let waiting = self.waiting.get_or_insert_with(Box::default);
-                match slow {
-                    true => waiting.spawn(id, job, now),
+                match self.slow {
+                    true => waiting.spawn(id, job),
                     false => waiting.poll_here(id, job, started),
                 }
                 None
@@ -111,9 +114,9 @@ impl<T: Send + 'static> Crew<T> {
 
     /// Lets other tasks have their turn, if steps were pushed for long enough.
     pub(crate) async fn breathe(&mut self) {
-        if self.now - self.turn_began > TURN {
+        if self.now.after(self.turn_began) > TURN {
             yield_now().await;
-            self.now = Instant::now();
+            self.now = self.clock.now();
             self.turn_began = self.now;
         }
     }
@@ -129,7 +132,7 @@ impl<T: Send + 'static> Crew<T> {
         };
         waiting.woken.register(cx.waker());
         let woken = waiting.woken.len();
-        let turn = Instant::now();
+        let turn = self.clock.now();
         self.now = turn;
         // No more than were woken by now: those that wake themselves are polled again after the alarm
         // was looked at. Whoever is woken wakes this task too, so nobody is forgotten.
@@ -137,12 +140,12 @@ impl<T: Send + 'static> Crew<T> {
             let Some(poll) = self.poll_woken() else {
                 continue;
             };
-            let began = std::mem::replace(&mut self.now, Instant::now());
-            self.look_at(self.now - began);
+            let began = std::mem::replace(&mut self.now, self.clock.now());
+            self.look_at(self.now.after(began));
             if poll.is_ready() {
                 return poll.map(Some);
             }
-            if self.now - turn > TURN {
+            if self.now.after(turn) > TURN {
                 // The rest comes after the others had their turn.
                 cx.waker().wake_by_ref();
                 break;
@@ -178,7 +181,7 @@ pub(crate) async fn run_alone<T: Send + 'static>(
     entry: &Arc<Entry>,
     make: impl FnOnce() -> BoxFuture<'static, T>,
 ) -> Result<T, StepError> {
-    let mut crew = Crew::new();
+    let mut crew = Crew::new(entry.clock);
     if let Some(finished) = crew.push(0, entry, || Made::Future(make())) {
         return finished.result;
     }

@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 mod added;
 mod attend;
+mod core;
 mod drain;
 mod handle;
 mod policy;
 mod probation;
 mod queue;
 mod reap;
+mod reload;
 mod run;
 mod serve;
 mod shared;
@@ -26,6 +28,8 @@ mod supervise;
 mod task;
 mod tasks;
 mod transaction;
+mod under_way;
+mod worker;
 
 pub use added::Added;
 pub use drain::Draining;
@@ -33,6 +37,7 @@ pub use handle::{Handle, Reports};
 pub use policy::OnError;
 pub use status::{NotifierStatus, Status, TaskStatus};
 
+use self::core::Hook;
 use crate::component::Graph;
 use crate::crew::{Kind, Ledger};
 use crate::live::{Home, Publication, Reaper, Remains};
@@ -46,7 +51,6 @@ use attend::Attended;
 use probation::Probation;
 use serve::CloseOnDrop;
 use shared::Shared;
-use transaction::Hook;
 
 /// How long what runs may take to end after the stop, unless [`Manager::grace`] says otherwise.
 const GRACE: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::graph::{Fresh, Graph};
-use crate::crew::{Crew, Finished, Gate, Made};
+use crate::crew::{Clock, Crew, Finished, Gate, Made};
 use crate::live::{Draft, Generation};
 use crate::report::Log;
 use crate::{Action, Step, StepError};
@@ -26,13 +26,14 @@ use crate::{Action, Step, StepError};
 pub(crate) async fn prepare(
     graph: &Graph,
     base: Generation,
+    clock: Clock,
     gate: &Gate,
     log: &Log,
 ) -> Option<Draft> {
     let mut walk = Walk {
         graph,
         draft: Draft::on(base),
-        crew: Crew::new(),
+        crew: Crew::new(clock),
         waiting: BTreeMap::new(),
         free: VecDeque::new(),
         settled: VecDeque::new(),

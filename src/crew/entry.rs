@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ledger::{Ledger, nanos};
+use super::clock::{Clock, Moment, nanos};
+use super::ledger::Ledger;
 use crate::StepError;
 use crate::panic::catch;
 
@@ -27,7 +28,7 @@ pub(crate) struct Entry {
     /// How long it may take, in nanoseconds. Set while the app starts, read when it runs.
     timeout: AtomicU64,
     ledger: Weak<Ledger>,
-    epoch: Instant,
+    pub(super) clock: Clock,
     /// Nanoseconds from the epoch to its start, plus one; or `IDLE`, or `QUEUED`.
     since: AtomicU64,
     /// When its last job was made, also when that has ended; like `since`.
@@ -78,7 +79,7 @@ impl Entry {
             kind,
             timeout: AtomicU64::new(nanos(timeout)),
             ledger: Arc::downgrade(ledger),
-            epoch: ledger.epoch(),
+            clock: ledger.clock(),
             since: AtomicU64::new(IDLE),
             made: AtomicU64::new(IDLE),
             polling: AtomicBool::new(false),
@@ -105,29 +106,28 @@ impl Entry {
     ///
     /// If it panics, or an earlier step of this entry has not ended.
     pub(crate) fn watch<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
-        self.start(self.stamp(Instant::now()))?;
+        self.start(self.clock.now())?;
         let result = self.polling(f);
         self.end();
         result
     }
 
     /// The start of a job, at that moment.
-    pub(super) fn start_job(&self, now: Instant) -> Result<(), StepError> {
-        let since = self.stamp(now);
-        self.start(since)?;
-        self.made.store(since, Ordering::Release);
+    pub(super) fn start_job(&self, now: Moment) -> Result<(), StepError> {
+        self.start(now)?;
+        self.made.store(at(now), Ordering::Release);
         Ok(())
     }
 
-    fn start(&self, since: u64) -> Result<(), StepError> {
+    fn start(&self, now: Moment) -> Result<(), StepError> {
         let (order, fails) = (Ordering::AcqRel, Ordering::Acquire);
-        let started = self.since.compare_exchange(IDLE, since, order, fails);
+        let started = self.since.compare_exchange(IDLE, at(now), order, fails);
         started.map(drop).map_err(|_| StepError::busy())
     }
 
     /// Whether its last job was made since then.
     pub(crate) fn made_since(&self, then: Instant) -> bool {
-        self.made.load(Ordering::Acquire) > nanos(then.duration_since(self.epoch))
+        self.made.load(Ordering::Acquire) > self.clock.moment(then).0
     }
 
     /// The step waits for a core; its time begins with the next call of [`begin`](Self::begin).
@@ -137,8 +137,7 @@ impl Entry {
 
     /// The time of a step that was queued begins.
     pub(super) fn begin(&self) {
-        self.since
-            .store(self.stamp(Instant::now()), Ordering::Release);
+        self.since.store(at(self.clock.now()), Ordering::Release);
     }
 
     pub(super) fn end(&self) {
@@ -165,7 +164,7 @@ impl Entry {
     pub(crate) fn since(&self) -> Option<Instant> {
         match self.since.load(Ordering::Acquire) {
             IDLE | QUEUED => None,
-            since => Some(self.epoch + Duration::from_nanos(since - 1)),
+            since => Some(self.clock.instant(Moment(since - 1))),
         }
     }
 
@@ -176,11 +175,11 @@ impl Entry {
             false => StepError::timed_out(self.timeout()),
         }
     }
+}
 
-    /// A moment in the form of `since`.
-    fn stamp(&self, moment: Instant) -> u64 {
-        nanos(moment.duration_since(self.epoch)) + 1
-    }
+/// A moment in the form of [`Entry::since`].
+fn at(Moment(nanos): Moment) -> u64 {
+    nanos + 1
 }
 
 /// "component `pool`, running for 12.3s", for a list of what did not end.

@@ -1,16 +1,18 @@
-//! Who wins when a deadline or a stop races the commit.
+//! Who wins when a deadline or a stop races the commit, or the end.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PREPARING: u8 = 0;
 const COMMITTED: u8 = 1;
-const GIVEN_UP: u8 = 2;
+const OVER: u8 = 2;
+const GIVEN_UP: u8 = 3;
 
-/// One reload's gate: *preparing*, then maybe *committed*, then maybe *given up*.
+/// One reload's gate: *preparing*, then maybe *committed*, then *over* or *given up*.
 ///
-/// The transaction commits, its supervisor gives up; whoever comes first decides. Once it is given
-/// up, the transaction may start nothing more and its results have no effect, however late they are.
+/// The transaction commits, its worker ends it, its supervisor gives it up; whoever comes first
+/// decides. Once it is given up, the transaction may start nothing more and its results have no
+/// effect, however late they are.
 pub(crate) struct Gate {
     // Relaxed wherever it is used: those who decide hold the lock, and those who only look act on the
     // state alone.
@@ -47,6 +49,16 @@ impl Gate {
         may
     }
 
+    /// Ends the reload, unless it was given up; tells whether it was not.
+    pub(crate) fn end(&self) -> bool {
+        let _deciding = self.decide();
+        let may = self.state.load(Ordering::Relaxed) != GIVEN_UP;
+        if may {
+            self.state.store(OVER, Ordering::Relaxed);
+        }
+        may
+    }
+
     /// Gives the reload up if it has not committed yet; tells whether. Then nothing has happened.
     pub(crate) fn abandon(&self) -> bool {
         let _deciding = self.decide();
@@ -57,10 +69,16 @@ impl Gate {
         may
     }
 
-    /// Gives the reload up in whatever state it is; tells whether it had committed.
-    pub(crate) fn give_up(&self) -> bool {
+    /// Gives the reload up, and tells whether it had committed; `None` if it was over.
+    pub(crate) fn give_up(&self) -> Option<bool> {
         let _deciding = self.decide();
-        self.state.swap(GIVEN_UP, Ordering::Relaxed) == COMMITTED
+        let committed = match self.state.load(Ordering::Relaxed) {
+            PREPARING => false,
+            COMMITTED => true,
+            _ => return None,
+        };
+        self.state.store(GIVEN_UP, Ordering::Relaxed);
+        Some(committed)
     }
 
     pub(crate) fn is_given_up(&self) -> bool {

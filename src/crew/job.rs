@@ -5,8 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
-
+use super::clock::Moment;
 use super::entry::Entry;
 use crate::panic::drop_quietly;
 use crate::{BoxError, StepError};
@@ -48,7 +47,7 @@ impl<'a, T> Job<'a, T> {
         entry: &Arc<Entry>,
         make: impl FnOnce() -> BoxFuture<'a, T>,
     ) -> Result<Self, StepError> {
-        entry.start_job(Instant::now())?;
+        entry.start_job(entry.clock.now())?;
         // From here on the entry ends with the job, also if `make` panics.
         let mut job = Self {
             entry: Arc::clone(entry),
@@ -62,7 +61,7 @@ impl<'a, T> Job<'a, T> {
     /// then, and have cost no more than they had to.
     pub(super) fn start_and_poll(
         entry: &Arc<Entry>,
-        now: Instant,
+        now: Moment,
         make: impl FnOnce() -> Made<'a, T>,
         cx: &mut Context<'_>,
     ) -> Result<FirstPoll<'a, T>, StepError> {

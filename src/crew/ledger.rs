@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::clock::{CENTURY, Clock, nanos};
 use super::entry::{Entry, Kind};
 use crate::stragglers::{self, Scope};
 
 /// All steps of one manager.
 pub(crate) struct Ledger {
-    epoch: Instant,
+    clock: Clock,
     /// How long it may take to end after a stop, in nanoseconds. Set while the app starts.
     grace: AtomicU64,
     /// Those that are gone are forgotten.
@@ -24,7 +25,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn new(grace: Duration) -> Arc<Self> {
         let ledger = Arc::new(Self {
-            epoch: Instant::now(),
+            clock: Clock::new(),
             grace: AtomicU64::new(nanos(grace)),
             steps: Mutex::default(),
         });
@@ -89,8 +90,8 @@ impl Ledger {
         steps
     }
 
-    pub(super) fn epoch(&self) -> Instant {
-        self.epoch
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 }
 
@@ -107,12 +108,4 @@ impl Scope for Ledger {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// As good as for ever, and every clock can hold it.
-pub(crate) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-
-/// At most a [`CENTURY`].
-pub(super) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.min(CENTURY).as_nanos()).expect("a century has less than 2^64 ns")
 }

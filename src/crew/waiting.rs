@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet, unconstrained};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Finished;
+use super::clock::Moment;
 use super::entry::Entry;
 use super::job::Job;
 use super::woken::{WakeOne, Woken};
@@ -57,9 +58,10 @@ impl<T> Default for Waiting<T> {
 
 impl<T: Send + 'static> Waiting<T> {
     /// Takes on a step that was polled once, without a waker.
-    pub(super) fn poll_here(&mut self, id: usize, job: Job<'static, T>, started: Instant) {
+    pub(super) fn poll_here(&mut self, id: usize, job: Job<'static, T>, started: Moment) {
         let waker = WakeOne::new(id, &self.woken);
         let entry = Arc::clone(job.entry());
+        let started = entry.clock.instant(started);
         let place = Place::Here {
             job,
             waker,
@@ -69,11 +71,11 @@ impl<T: Send + 'static> Waiting<T> {
     }
 
     /// Takes on a step that is to wait for a core; its time begins then.
-    pub(super) fn spawn(&mut self, id: usize, job: Job<'static, T>, now: Instant) {
+    pub(super) fn spawn(&mut self, id: usize, job: Job<'static, T>) {
         let entry = Arc::clone(job.entry());
         entry.queue();
         let place = self.spawned(id, job, None);
-        self.add(id, entry, place, now);
+        self.add(id, entry, place, Instant::now());
     }
 
     /// From now on all wait for a core.

@@ -90,6 +90,11 @@ impl Publication {
         lock(&self.master).clone()
     }
 
+    /// The number of the current generation.
+    pub(crate) fn number(&self) -> u64 {
+        lock(&self.master).number
+    }
+
     /// The generations that were replaced and are held.
     pub(crate) fn pinned(&self) -> &Arc<Pinned> {
         &self.pinned

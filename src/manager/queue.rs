@@ -27,6 +27,8 @@ pub(super) struct Queue {
     arrived: Notify,
 }
 
+struct Closed;
+
 #[derive(Default)]
 struct State {
     closed: bool,
@@ -96,18 +98,19 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// The next batch.
+    /// The next batch; `None` once the queue is closed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing out of the queue.
-    pub(super) async fn next(&self) -> (Wanted, Batch) {
+    pub(super) async fn next(&self) -> Option<(Wanted, Batch)> {
         loop {
-            if let Some(next) = self.take() {
-                return next;
+            match self.take() {
+                Ok(Some(next)) => return Some(next),
+                // A permit that was stored between the look and here ends this wait at once.
+                Ok(None) => self.arrived.notified().await,
+                Err(Closed) => return None,
             }
-            // A permit that was stored between the look and here ends this wait at once.
-            self.arrived.notified().await;
         }
     }
 
@@ -118,8 +121,11 @@ impl Queue {
         }
     }
 
-    fn take(&self) -> Option<(Wanted, Batch)> {
+    fn take(&self) -> Result<Option<(Wanted, Batch)>, Closed> {
         let mut state = self.lock();
+        if state.closed {
+            return Err(Closed);
+        }
         let order = match state.check_is_next {
             true => [Wanted::Check, Wanted::Reload],
             false => [Wanted::Reload, Wanted::Check],
@@ -131,10 +137,10 @@ impl Queue {
             };
             if let Some(batch) = batch {
                 state.check_is_next = wanted == Wanted::Reload;
-                return Some((wanted, batch));
+                return Ok(Some((wanted, batch)));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Answers everyone who waits, now and from now on, that there will be no reload.
@@ -144,6 +150,7 @@ impl Queue {
         let dropped = (state.reload.take(), state.check.take());
         drop(state);
         wake_quietly(|| drop(dropped));
+        self.arrived.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,5 @@
 //! The scope: the app in the middle, the manager's loop and the reaper around it.
 
-use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -11,12 +10,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
+use super::core::Core;
 use super::drain::{Drain, Draining};
 use super::reap::Reaping;
 use super::serve::serve;
 use super::task::Task;
 use super::tasks::Tasks;
-use super::transaction::Core;
+use super::under_way::UnderWay;
 use crate::crew::CENTURY;
 use crate::error::Chain;
 use crate::panic::{catch, drop_quietly};
@@ -70,16 +70,18 @@ where
         graph,
         reloaders,
         ledger: Arc::clone(&ledger),
-        due: Mutex::new(BTreeSet::new()),
+        policy,
+        under_way: UnderWay::default(),
+        due_effects: Mutex::default(),
         probation,
-        held_back: Mutex::default(),
+        failed_probation: Mutex::default(),
         shortest,
     });
     // Before the first reload, which may replace them.
     if !shared.stop.is_cancelled() {
         core.tasks.start(&core.graph);
     }
-    let serving = serve(Arc::clone(&core), notifiers, policy, closer, failures);
+    let serving = serve(Arc::clone(&core), notifiers, closer, failures);
     let serving = Task(tokio::spawn(serving));
 
     let outcome = guarded(app, shared.stop.clone()).await;

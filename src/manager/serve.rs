@@ -7,12 +7,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::OnError;
 use super::attend::Attended;
-use super::queue::Wanted;
+use super::core::Core;
 use super::shared::Shared;
-use super::supervise::supervise;
-use super::transaction::Core;
+use super::supervise::Supervisor;
 use crate::Error;
 use crate::crew::Kind;
 use crate::race::{Either, race};
@@ -30,8 +28,8 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Makes reloads until the stop. Gives the failure that ended the run, where the policy is to stop at
-/// the first one.
+/// Lets reloads be made until the stop. Gives the failure that ended the run, where the policy is to
+/// stop at the first one.
 ///
 /// # Cancel safety
 ///
@@ -39,38 +37,28 @@ impl Drop for CloseOnDrop {
 pub(super) async fn serve(
     core: Arc<Core>,
     notifiers: Vec<Attended>,
-    policy: OnError,
     closer: CloseOnDrop,
     mut failures: mpsc::UnboundedReceiver<Error>,
 ) -> Option<Error> {
-    let shared = Arc::clone(&core.shared);
+    let shared = &core.shared;
     let mut attending = JoinSet::new();
     for notifier in notifiers {
         let fatal = core.fatal.clone();
-        attending.spawn(notifier.run(Arc::clone(&shared), policy, fatal));
+        attending.spawn(notifier.run(Arc::clone(shared), core.policy, fatal));
     }
-    let mut failure = None;
-    loop {
+    let mut supervisor = Supervisor::new(&core);
+    let failure = loop {
         let failed = async { failures.recv().await.expect("the core holds a sender") };
-        let events = race(failed, shared.queue.next());
+        let events = race(failed, supervisor.is_due());
         match race(shared.stop.cancelled(), events).await {
-            Either::First(()) => break,
-            Either::Second(Either::First(error)) => {
-                failure = Some(error);
-                break;
-            }
-            Either::Second(Either::Second((wanted, batch))) => {
-                let report = Arc::new(supervise(&core, wanted, &batch).await);
-                shared.publish(&report);
-                batch.answer(&report);
-                let failed = wanted == Wanted::Reload && !report.is_success();
-                if policy == OnError::Stop && failed && !shared.stop.is_cancelled() {
-                    failure = Some(Error::reload(report));
-                    break;
-                }
-            }
+            Either::First(()) => break None,
+            Either::Second(Either::First(error)) => break Some(error),
+            Either::Second(Either::Second(due)) => supervisor.see_to(due).await,
         }
-    }
+    };
+    // All who wait are told first.
+    shared.close();
+    supervisor.stop().await;
     drop(closer);
     wind_down(&core, attending).await;
     failure

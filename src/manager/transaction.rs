@@ -3,86 +3,25 @@
 //! What can be refused goes first, what cannot be undone goes last. Retiring is not done here: the
 //! last one to let go of an old slot sends its value to the reaper.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::core::{Core, Hook};
 use super::drain::Drain;
-use super::probation::{HeldBack, Previous, Probation, Trial};
-use super::shared::Shared;
-use super::supervise::Ending;
-use super::tasks::Tasks;
-use crate::component::{Graph, prepare};
-use crate::crew::{BoxFuture, Crew, Entry, Finished, Gate, Ledger, Made};
+use super::probation::{HeldBack, Previous, Probation};
+use super::reload::{Ending, Reload};
+use crate::component::prepare;
+use crate::crew::{BoxFuture, Crew, Entry, Finished, Made};
 use crate::live::Draft;
-use crate::panic::Quiet;
-use crate::reloader::DynReloader;
-use crate::report::Log;
-use crate::{Action, Error, Outcome, Step, StepError, Triggers};
+use crate::{Action, Outcome, Step, StepError};
 
-/// Everything that a reload needs, fixed once the app runs.
-pub(super) struct Core {
-    pub(super) shared: Arc<Shared>,
-    pub(super) graph: Graph,
-    pub(super) reloaders: BTreeMap<i32, Vec<Hook>>,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) tasks: Tasks,
-    /// To the loop: what ends the run.
-    pub(super) fatal: mpsc::UnboundedSender<Error>,
-    /// Effects that failed or were skipped, and are tried again by the next reload.
-    pub(super) due: Mutex<BTreeSet<usize>>,
-    pub(super) probation: Option<Probation>,
-    /// What failed probation last.
-    pub(super) held_back: Mutex<Option<HeldBack>>,
-    /// The shortest timeout of all steps.
-    pub(super) shortest: Duration,
+/// The work of one reload or check.
+pub(super) struct Transaction<'a> {
+    pub(super) core: &'a Core,
+    pub(super) reload: &'a Reload,
 }
-
-/// A reloader.
-pub(super) struct Hook {
-    pub(super) entry: Arc<Entry>,
-    pub(super) reloader: Quiet<Arc<dyn DynReloader>>,
-}
-
-impl Core {
-    /// What the apply phase of this moment has not run: effects that are due, and all reloaders.
-    pub(super) fn effects_to_come(&self) -> impl Iterator<Item = Arc<Entry>> {
-        let due = self.due().clone().into_iter();
-        let effects = due.map(|index| Arc::clone(&self.graph.effects[index].entry));
-        let hooks = self.reloaders.values().flatten();
-        effects.chain(hooks.map(|hook| Arc::clone(&hook.entry)))
-    }
-
-    fn held_back(&self) -> MutexGuard<'_, Option<HeldBack>> {
-        self.held_back
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn due(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One reload or check.
-#[derive(Clone)]
-pub(super) struct Transaction {
-    pub(super) core: Arc<Core>,
-    pub(super) gate: Arc<Gate>,
-    pub(super) log: Arc<Log>,
-    pub(super) triggers: Triggers,
-    pub(super) check: bool,
-    /// Where to put the names of the pinned components that would be others now.
-    pub(super) pending: Arc<Pending>,
-    /// Where to put how to go back.
-    pub(super) trial: Arc<Trial>,
-}
-
-/// The names of pinned components that wait for a restart; `None` if they are the same as before.
-pub(super) type Pending = Mutex<Option<Arc<[Arc<str>]>>>;
 
 /// Why the apply phase did not run to its end.
 enum Halt {
@@ -90,24 +29,36 @@ enum Halt {
     Stopped,
 }
 
-impl Transaction {
-    pub(super) async fn run(self) -> Ending {
+impl Transaction<'_> {
+    pub(super) async fn run(&self) -> Ending {
         let base = self.core.shared.publication.current();
-        let Some(draft) = prepare(&self.core.graph, base, &self.gate, &self.log).await else {
+        let Some(draft) = prepare(
+            &self.core.graph,
+            base,
+            self.core.ledger.clock(),
+            &self.reload.gate,
+            &self.reload.log,
+        )
+        .await
+        else {
             return Ending::Outcome(Outcome::Rejected);
         };
         let changed: Vec<usize> = draft.changed().collect();
         let any = !changed.is_empty();
         if any {
             let pending = self.core.graph.pending(&draft).into();
-            *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
+            *self
+                .reload
+                .pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(pending);
         }
         let stamps = self.stamps(&draft);
         if let Some(error) = self.held_back(&stamps) {
-            self.log.add(error);
+            self.reload.log.add(error);
             return Ending::Outcome(Outcome::Rejected);
         }
-        if self.check {
+        if self.reload.check {
             return Ending::Outcome(if any {
                 Outcome::Valid
             } else {
@@ -115,14 +66,14 @@ impl Transaction {
             });
         }
         let probation = self.core.probation.as_ref().filter(|_| any);
-        let committed = self.gate.commit(|| {
+        let committed = self.reload.gate.commit(|| {
             if !any {
                 return;
             }
             let previous = self.core.shared.publication.current();
             let replaced = self.commit(draft);
             match probation {
-                Some(_) => self.trial.begin(Previous {
+                Some(_) => self.reload.trial.begin(Previous {
                     generation: previous,
                     changed: changed.clone(),
                     stamps,
@@ -140,7 +91,7 @@ impl Transaction {
             applied = self.probate(probation).await;
             if applied.is_ok()
                 && !self.is_stopped()
-                && let Some(previous) = self.trial.pass(&self.gate)
+                && let Some(previous) = self.reload.trial.pass(&self.reload.gate)
             {
                 *self.core.held_back() = None;
                 self.core.shared.drains.add(previous.replaced);
@@ -169,8 +120,8 @@ impl Transaction {
     }
 
     /// Runs the effects that are due because these were rolled back. One that fails stays due.
-    pub(super) async fn run_back(self, changed: Vec<usize>) -> Ending {
-        match self.run_effects(&changed).await {
+    pub(super) async fn run_back(&self, changed: &[usize]) -> Ending {
+        match self.run_effects(changed).await {
             Ok(()) => Ending::Outcome(Outcome::RolledBack),
             Err(_) => Ending::Outcome(Outcome::Partial),
         }
@@ -181,7 +132,7 @@ impl Transaction {
         let passed = probation.pass(&self.core.shared).await;
         passed.map_err(|error| {
             let step = Step::failed(&probation.entry, error, began.elapsed());
-            self.log.add(step);
+            self.reload.log.add(step);
             Halt::Failed
         })
     }
@@ -296,7 +247,7 @@ impl Transaction {
         let mut group = Group::new(self, |index: usize| &hooks[index].entry, |_| ());
         for (index, hook) in hooks.iter().enumerate() {
             group.start(index, || {
-                Arc::clone(&hook.reloader).start(self.triggers.clone())
+                Arc::clone(&hook.reloader).start(self.reload.triggers.clone())
             });
             group.crew.breathe().await;
         }
@@ -304,20 +255,21 @@ impl Transaction {
     }
 
     fn skip(&self, entry: &Entry) {
-        self.log
+        self.reload
+            .log
             .add(Step::new(entry, Action::Skipped, Duration::ZERO));
     }
 
     /// Whether nothing more may be started.
     fn is_stopped(&self) -> bool {
-        self.core.shared.stop.is_cancelled() || self.gate.is_given_up()
+        self.core.shared.stop.is_cancelled() || self.reload.gate.is_given_up()
     }
 }
 
 /// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
 /// of the others.
 struct Group<'a, E, W> {
-    transaction: &'a Transaction,
+    transaction: &'a Transaction<'a>,
     crew: Crew<()>,
     /// The entry of each.
     entry: E,
@@ -327,10 +279,10 @@ struct Group<'a, E, W> {
 }
 
 impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
-    fn new(transaction: &'a Transaction, entry: E, note_well: W) -> Self {
+    fn new(transaction: &'a Transaction<'a>, entry: E, note_well: W) -> Self {
         Self {
             transaction,
-            crew: Crew::new(),
+            crew: Crew::new(transaction.core.ledger.clock()),
             entry,
             note_well,
             halted: Ok(()),
@@ -338,7 +290,7 @@ impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
     }
 
     fn start(&mut self, index: usize, make: impl FnOnce() -> BoxFuture<'static, ()>) {
-        if self.transaction.gate.is_given_up() {
+        if self.transaction.reload.gate.is_given_up() {
             return;
         }
         let made = || Made::Future(make());
@@ -352,7 +304,7 @@ impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
         match result {
             Ok(()) => {
                 let step = Step::new((self.entry)(id), Action::Ran, took);
-                self.transaction.log.add(step);
+                self.transaction.reload.log.add(step);
                 self.well(id);
             }
             Err(error) => self.fail(id, error, took),
@@ -360,14 +312,14 @@ impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
     }
 
     fn well(&self, index: usize) {
-        if !self.transaction.gate.is_given_up() {
+        if !self.transaction.reload.gate.is_given_up() {
             (self.note_well)(index);
         }
     }
 
     fn fail(&mut self, index: usize, error: StepError, took: Duration) {
         let step = Step::failed((self.entry)(index), error, took);
-        self.transaction.log.add(step);
+        self.transaction.reload.log.add(step);
         self.halted = Err(Halt::Failed);
     }
 

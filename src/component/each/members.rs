@@ -121,7 +121,7 @@ where
         Box::pin(async move {
             // One that was given up and still blocks its thread is not joined by another.
             let busy = members.running();
-            let mut crew = Crew::new();
+            let mut crew = Crew::new(members.ledger.clock());
             let mut keys = Vec::new();
             let mut done = Vec::new();
             for (id, (key, setting)) in due.into_iter().enumerate() {

@@ -1,0 +1,187 @@
+//! A reload that is under way, as its worker and its supervisor see it, and what is told in the end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use super::OnError;
+use super::core::Core;
+use super::probation::Trial;
+use super::queue::{Batch, Wanted};
+use super::transaction::Transaction;
+use crate::crew::Gate;
+use crate::report::Log;
+use crate::{Error, Outcome, Report, Step, Triggers};
+
+/// One reload or check, or the way back of a reload that has failed its probation.
+pub(super) struct Reload {
+    pub(super) triggers: Triggers,
+    pub(super) check: bool,
+    pub(super) gate: Gate,
+    pub(super) log: Log,
+    /// Where to put the names of the pinned components that would be others now.
+    pub(super) pending: Mutex<Option<Arc<[Arc<str>]>>>,
+    /// Where to put how to go back.
+    pub(super) trial: Trial,
+    pub(super) began: Instant,
+    /// Taken by whoever has the last word.
+    story: Mutex<Option<Story>>,
+}
+
+/// What will be told, and to whom.
+struct Story {
+    batch: Batch,
+    started: SystemTime,
+    began: Instant,
+    /// The generation that was current then.
+    before: u64,
+    /// What was done before it came to going back.
+    failed: Option<Vec<Step>>,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy)]
+pub(super) enum Ending {
+    Outcome(Outcome),
+    /// The manager was stopped meanwhile. What that means, the generation tells.
+    Interrupted,
+}
+
+impl Ending {
+    /// Whether all that was started has ended by itself.
+    pub(super) fn is_clean(self) -> bool {
+        matches!(
+            self,
+            Self::Outcome(Outcome::Applied | Outcome::Unchanged | Outcome::Valid)
+        )
+    }
+}
+
+/// What comes after a reload.
+pub(super) enum Next {
+    Reload,
+    /// Its way back: the effects of these components are to be run again.
+    Back(Arc<Reload>, Vec<usize>),
+    /// Nothing: it ends the run.
+    End,
+}
+
+impl Reload {
+    pub(super) fn new(core: &Core, wanted: Wanted, batch: Batch) -> Arc<Self> {
+        let began = Instant::now();
+        let story = Story {
+            started: SystemTime::now(),
+            began,
+            before: core.shared.publication.number(),
+            failed: None,
+            batch,
+        };
+        Arc::new(Self {
+            triggers: story.batch.triggers.clone(),
+            check: wanted == Wanted::Check,
+            gate: Gate::new(),
+            log: Log::new(),
+            pending: Mutex::default(),
+            trial: Trial::default(),
+            began,
+            story: Mutex::new(Some(story)),
+        })
+    }
+
+    /// The way back. The reload itself may still be at work; its gate is shut, and its log closed.
+    fn back(&self, story: Story) -> Arc<Self> {
+        Arc::new(Self {
+            triggers: self.triggers.clone(),
+            check: false,
+            gate: Gate::committed(),
+            log: Log::new(),
+            pending: Mutex::default(),
+            trial: Trial::default(),
+            began: Instant::now(),
+            story: Mutex::new(Some(story)),
+        })
+    }
+
+    /// Ends it, after its gate was shut: tells it, or goes back to the previous generation.
+    pub(super) fn conclude(&self, core: &Core, ending: Ending, steps: Vec<Step>) -> Next {
+        let Some(mut story) = self.take() else {
+            return Next::End;
+        };
+        if let Some(mut failed) = story.failed.take() {
+            failed.extend(steps);
+            return self.tell(core, story, Outcome::RolledBack, failed);
+        }
+        let outcome = match ending {
+            Ending::Outcome(outcome) => outcome,
+            Ending::Interrupted => Outcome::Interrupted {
+                committed: core.shared.publication.number() > story.before,
+            },
+        };
+        if let Some(previous) = self.trial.take() {
+            // At a stop, what is current stays: what fails then may fail because of it.
+            if outcome == Outcome::Partial && !core.shared.stop.is_cancelled() {
+                story.failed = Some(steps);
+                let back = self.back(story);
+                core.under_way.replace(&back);
+                let reload = &back;
+                let changed = Transaction { core, reload }.roll_back(previous);
+                return Next::Back(back, changed);
+            }
+            core.shared.drains.add(previous.replaced);
+        }
+        self.tell(core, story, outcome, steps)
+    }
+
+    fn tell(&self, core: &Core, story: Story, outcome: Outcome, steps: Vec<Step>) -> Next {
+        core.under_way.end();
+        let shared = &core.shared;
+        let generation = shared.publication.number();
+        let stays = generation > story.before && outcome != Outcome::RolledBack;
+        let components = steps.iter().filter(|step| step.is_component).count();
+        let report = Arc::new(Report {
+            pending_restart: self.pending_restart(core, stays),
+            triggers: self.triggers.clone(),
+            generation,
+            outcome,
+            check: self.check,
+            started: story.started,
+            took: story.began.elapsed(),
+            steps,
+            untouched: core.graph.nodes.len() - components,
+            overdue: shared.drains.overdue(),
+        });
+        shared.publish(&report);
+        story.batch.answer(&report);
+        let is_well = report.is_success() || self.check || shared.stop.is_cancelled();
+        if core.policy == OnError::Keep || is_well {
+            return Next::Reload;
+        }
+        // Without a receiver the run is over, and nobody needs to be told.
+        drop(core.fatal.send(Error::reload(report)));
+        Next::End
+    }
+
+    /// What waits for a restart: for a check what would, else what does.
+    fn pending_restart(&self, core: &Core, applied: bool) -> Arc<[Arc<str>]> {
+        let found = self.pending.lock();
+        let found = found.unwrap_or_else(PoisonError::into_inner).take();
+        let mut history = core.shared.history();
+        match found {
+            Some(pending) if self.check => return pending,
+            Some(pending) if applied => history.pending_restart = pending,
+            _ => {}
+        }
+        Arc::clone(&history.pending_restart)
+    }
+
+    /// Leaves nobody who waits without an answer: that there is none.
+    pub(super) fn abandon(&self) {
+        drop(self.take());
+    }
+
+    fn take(&self) -> Option<Story> {
+        let mut story = self.story.lock().unwrap_or_else(PoisonError::into_inner);
+        story.take()
+    }
+}

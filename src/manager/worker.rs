@@ -1,0 +1,89 @@
+//! Makes reloads, one after the other, in one task.
+//!
+//! The app's code runs in this task, and so may hang in it or block it. The supervisor watches from
+//! another one; it gives up a reload that takes too long, and replaces the worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::core::Core;
+use super::reload::{Ending, Next, Reload};
+use super::transaction::Transaction;
+use crate::crew::Entry;
+
+/// How long a reload that did not end well may take to let go of what it had started.
+const LETTING_GO: Duration = Duration::from_millis(100);
+
+/// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
+/// to go back from, it does that first.
+pub(super) async fn work(core: Arc<Core>, mut next: Next) {
+    loop {
+        next = match next {
+            Next::Back(reload, changed) => go_back(&core, &reload, &changed).await,
+            Next::Reload => make_next(&core).await,
+            Next::End => return,
+        };
+    }
+}
+
+async fn make_next(core: &Core) -> Next {
+    let Some((wanted, batch)) = core.shared.queue.next().await else {
+        return Next::End;
+    };
+    let reload = Reload::new(core, wanted, batch);
+    core.under_way.begin(&reload).await;
+    if core.shared.stop.is_cancelled() {
+        // The supervisor may have looked before this one was there.
+        return Next::End;
+    }
+    let ending = Transaction {
+        core,
+        reload: &reload,
+    };
+    let ending = ending.run().await;
+    conclude(core, &reload, ending).await
+}
+
+async fn go_back(core: &Core, reload: &Arc<Reload>, changed: &[usize]) -> Next {
+    let ending = Transaction { core, reload }.run_back(changed).await;
+    conclude(core, reload, ending).await
+}
+
+async fn conclude(core: &Core, reload: &Reload, ending: Ending) -> Next {
+    if !ending.is_clean() {
+        let_go(core, reload).await;
+    }
+    match reload.gate.end() {
+        true => reload.conclude(core, ending, reload.log.close([])),
+        // It was given up, and so was this worker.
+        false => Next::End,
+    }
+}
+
+/// What did not end well may have left steps behind that were told to end and have not yet, and
+/// the next reload must not meet them. One that blocks its thread does not end; the ledger says
+/// that it still runs.
+pub(super) async fn let_go(core: &Core, reload: &Reload) {
+    let give_up = Instant::now() + LETTING_GO;
+    while !running(core, reload).is_empty() && Instant::now() < give_up {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A step that runs, and since when; `None` while it waits for a core.
+pub(super) type Running = (Arc<Entry>, Option<Instant>);
+
+/// The steps of this reload that run.
+pub(super) fn running(core: &Core, reload: &Reload) -> Vec<Running> {
+    let running = core.ledger.running().into_iter();
+    let steps = running.filter(|entry| entry.kind.is_step());
+    let steps = steps.map(|entry| (Arc::clone(&entry), entry.since()));
+    let began = reload.began;
+    let of_this_reload = |(entry, since): &Running| match since {
+        Some(since) => *since >= began,
+        None => entry.made_since(began),
+    };
+    steps.filter(of_this_reload).collect()
+}
