@@ -16,4 +16,4 @@ pub use inputs::Inputs;
 pub use runner::OnExit;
 pub(crate) use runner::{Runnable, Runs};
 pub use source::{Reading, Source, Stamp, Watch};
-pub(crate) use walk::prepare;
+pub(crate) use walk::{HeldBack, Prepared, prepare};

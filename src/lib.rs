@@ -130,7 +130,8 @@ pub use component::{Apply, Component, Each, Inputs, OnExit, Reading, Source, Sta
 pub use error::{BoxError, Error, StepError};
 pub use live::{Guard, Keyed, Lease, Live, Reader, Selection, Snapshot};
 pub use manager::{
-    Added, Draining, Handle, Manager, NotifierStatus, OnError, Reports, Status, TaskStatus,
+    Added, Draining, Handle, Manager, NotifierStatus, OnError, Reports, Retiring, Status,
+    TaskStatus,
 };
 pub use notify::Notifier;
 pub use output::{AppOutput, Built, Done};

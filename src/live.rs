@@ -18,12 +18,13 @@ mod snapshot;
 pub(crate) use generation::{Draft, Generation};
 pub use guard::{Guard, Lease};
 pub use keyed::Keyed;
+pub(crate) use keyed::members;
 pub(crate) use pinned::{Generations, Pinned};
 pub(crate) use publication::Publication;
 pub use reader::Reader;
-pub(crate) use reaper::{Reaper, Remains, Retire, ToRetire};
+pub(crate) use reaper::{Reaper, Remains, Retire, RetireFn, ToRetire};
 pub use select::Selection;
-pub(crate) use slot::{AnySlot, ErasedSlot, Home, Slot};
+pub(crate) use slot::{AnySlot, ErasedSlot, Home, Inputs, Slot};
 pub use snapshot::Snapshot;
 
 /// The handle of a component: reads its current value, from anywhere, at any time.
@@ -131,6 +132,11 @@ impl<T: Send + Sync + 'static> Live<T> {
         Reader::new(self.clone())
     }
 
+    /// Whether the component was closed at the end of the run.
+    fn is_closed(&self) -> bool {
+        Slot::<T>::is_closed(self.publication.load().slot(self.index))
+    }
+
     /// The current generation, to read several values that belong together. See [`Snapshot`].
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.publication)
@@ -162,10 +168,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         U: Clone + PartialEq + Send + Sync + 'static,
         F: Fn(&T) -> &U + Send + Sync + 'static,
     {
-        Selection {
-            live: self.clone(),
-            part: Arc::new(select::Borrowed(part)),
-        }
+        Selection::new(self, select::Borrowed(part))
     }
 
     /// Something computed from the value, as an input: `config.map(|c| (c.host, c.port))`.
@@ -195,10 +198,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         U: Clone + PartialEq + Send + Sync + 'static,
         F: Fn(&T) -> U + Send + Sync + 'static,
     {
-        Selection {
-            live: self.clone(),
-            part: Arc::new(select::Computed(compute)),
-        }
+        Selection::new(self, select::Computed(compute))
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 mod added;
 mod attend;
+mod backoff;
 mod core;
 mod drain;
 mod handle;
@@ -35,12 +36,13 @@ pub use added::Added;
 pub use drain::Draining;
 pub use handle::{Handle, Reports};
 pub use policy::OnError;
+pub use reap::Retiring;
 pub use status::{NotifierStatus, Status, TaskStatus};
 
 use self::core::Hook;
 use crate::component::Graph;
 use crate::crew::{Kind, Ledger};
-use crate::live::{Home, Publication, Reaper, Remains};
+use crate::live::{Home, Publication, Reaper, Remains, Retire};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
 use crate::{
@@ -48,7 +50,7 @@ use crate::{
     Source,
 };
 use attend::Attended;
-use probation::Probation;
+use probation::{Probation, Probe};
 use serve::CloseOnDrop;
 use shared::Shared;
 
@@ -92,6 +94,7 @@ pub struct Manager {
     notifiers: Vec<Attended>,
     reaper: Reaper,
     remains: mpsc::UnboundedReceiver<Remains>,
+    retires: Vec<Arc<Retire>>,
     policy: OnError,
     timeout: Duration,
     probation: Option<Probation>,
@@ -113,18 +116,20 @@ impl Default for Manager {
 impl Manager {
     /// A manager without components, with the default options.
     pub fn new() -> Self {
-        let shared = Shared::new();
+        let ledger = Ledger::new(GRACE);
+        let shared = Shared::new(&ledger);
         let (reaper, remains) = Reaper::new();
         Self {
             closer: CloseOnDrop(Arc::clone(&shared)),
             shared,
-            ledger: Ledger::new(GRACE),
+            ledger,
             graph: Graph::default(),
             names: HashSet::new(),
             reloaders: BTreeMap::new(),
             notifiers: Vec::new(),
             reaper,
             remains,
+            retires: Vec::new(),
             policy: OnError::default(),
             timeout: Duration::from_secs(30),
             probation: None,
@@ -153,7 +158,7 @@ impl Manager {
     }
 
     /// How long a build, an effect or a reloader that is added from now on may take, unless it has
-    /// a timeout of its own (default: 30 s).
+    /// a timeout of its own (default: 30 s); and each call of the probe of a [probation](Self::probation).
     ///
     /// ```
     /// use std::future::pending;
@@ -219,7 +224,8 @@ impl Manager {
     /// The drain deadline: how long what was replaced may take to end (default: 30 s).
     ///
     /// A value that has to be [retired](Component::retire) and is held for longer is logged, and named
-    /// in [reports](crate::Report::overdue) and in [`Status::draining`]; it is waited for all the same.
+    /// in [reports](crate::Report::overdue) and in [`Status::draining`]; it is waited for all the same. So
+    /// is a retirement that takes longer, which [`Status::retiring`] lists.
     /// A [task](Component::runs) that was told to stop and has not after this time is dropped, and named
     /// in the log. At the end of the run, nothing is waited for longer than the
     /// [grace period](Self::grace).
@@ -258,13 +264,19 @@ impl Manager {
     /// failed is retired. The report says [`RolledBack`](crate::Outcome::RolledBack), and why. Reloaders
     /// ([`add`](Self::add)) cannot be undone, so they run when the probation has been passed.
     ///
-    /// What has failed is held back: as long as the same sources have the same
-    /// [stamps](crate::Stamp), and nothing else has changed, further reloads are refused, instead of
-    /// going forward and back at every trigger.
+    /// What has failed is held back: as long as all the sources that changed in it have the
+    /// [stamps](crate::Stamp) that they had, reloads are refused before anything is built from them,
+    /// instead of going forward and back at every trigger. Any edit of one of them counts, also if it is
+    /// edited back. Effects that could not be run when it was rolled back are tried again all the same.
+    ///
+    /// A [task](Component::runs) that ends the run ([`OnExit::Stop`](crate::OnExit::Stop)) and began with
+    /// the new generation ends the probation instead: it has failed.
     ///
     /// Whoever asked for the reload waits for the verdict. A reload that is asked for during the
     /// probation forces it: the probe is called a last time, at once, and then that reload runs. At a
     /// stop the new generation stays.
+    ///
+    /// [`Status::is_on_probation`] tells that one is under way.
     ///
     /// In reports a verdict is a step named `probation`. By default there is no probation: effects that
     /// fail make the reload [partial](crate::Outcome::Partial).
@@ -275,6 +287,10 @@ impl Manager {
     /// have been edited.
     ///
     /// Known as *commit confirm* from the configuration of routers.
+    ///
+    /// # Panics
+    ///
+    /// If a component is named `probation`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -315,14 +331,19 @@ impl Manager {
         let name = probation::NAME.into();
         let entry = self.ledger.add(Kind::Probe, &name, self.timeout);
         // Reports list it beside the components.
+        assert!(
+            self.probation.is_some() || self.check_name(&name).is_ok(),
+            "a component has the name under which reports list the probation",
+        );
         self.claim_name(&name);
+        let probe: Probe = Box::new(move || {
+            let future = probe.clone()();
+            Box::pin(async move { future.await.into_result() })
+        });
         self.probation = Some(Probation {
             duration,
             entry,
-            probe: Box::new(move || {
-                let future = probe.clone()();
-                Box::pin(async move { future.await.into_result() })
-            }),
+            probe: Quiet::new(&name, probe),
         });
         self
     }
@@ -458,7 +479,7 @@ impl Manager {
         G: FnOnce(K, S) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Built> + Send + 'static,
     {
-        Each::new(self, name.into().into(), &inputs, settings, build)
+        Each::new(self, &name.into().into(), &inputs, settings, build)
     }
 
     /// Adds a component for a setting that only a restart changes: it keeps the value that it had at
@@ -711,16 +732,22 @@ impl Manager {
         &mut self.graph
     }
 
+    /// Keeps how values are retired for as long as there may be some.
+    pub(crate) fn keep(&mut self, retire: Arc<Retire>) {
+        self.retires.push(retire);
+    }
+
     /// Where the slots of the next component will belong.
-    pub(crate) fn home(&self, name: &Arc<str>) -> Arc<Home> {
-        Arc::new(Home {
+    pub(crate) fn home(&self, name: &Arc<str>) -> Home {
+        Home {
             name: Arc::clone(name),
             index: self.graph.nodes.len(),
             publication: Arc::downgrade(self.publication()),
             reaper: self.reaper.clone(),
             retire: OnceLock::new(),
+            members: None,
             member: None,
-        })
+        }
     }
 
     pub(crate) fn default_timeout(&self) -> Duration {

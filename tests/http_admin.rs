@@ -478,8 +478,10 @@ async fn the_status_has_the_generation_on_top_and_the_newest_report_first() {
             "last_failure_unix_seconds",
             "last_success_unix_seconds",
             "notifiers",
+            "on_probation",
             "pending_restart",
             "reports",
+            "retiring",
             "stopping",
             "tasks"
         ]

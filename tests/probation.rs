@@ -55,12 +55,24 @@ fn manager(duration: Duration, health: &Health) -> Manager {
     Manager::new().probation(duration, async move || health.probe().await)
 }
 
+/// The probe fails only when that has happened: a task may be told to stop before it has begun.
+fn manager_that_waits(health: &Health, trace: &Trace, event: &'static str) -> Manager {
+    let (health, trace) = (health.clone(), trace.clone());
+    Manager::new().probation(SHORT, async move || {
+        let well = health.probe().await;
+        if well.is_err() {
+            trace.has(event).await;
+        }
+        well
+    })
+}
+
 const SHORT: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn a_generation_that_fails_is_rolled_back_with_its_tasks_and_effects() {
     let (dial, trace, health) = (Dial::new(1), Trace::default(), Health::default());
-    let mut reload = manager(SHORT, &health);
+    let mut reload = manager_that_waits(&health, &trace, "start 20");
     let number = reload.source("number", dial.clone()).await.unwrap();
     let (ran, retired, pushed, hooked) =
         (trace.clone(), trace.clone(), trace.clone(), trace.clone());
@@ -219,6 +231,7 @@ async fn a_reload_that_is_asked_for_forces_the_verdict() {
             let probed = || health.asked.load(Ordering::SeqCst) > asked;
             eventually("it is probed", probed).await;
             assert_eq!(*number.load(), before + 1, "it is live");
+            assert!(handle.status().is_on_probation());
             health.set(well);
             let second = tokio::spawn({
                 let handle = handle.clone();
@@ -235,6 +248,7 @@ async fn a_reload_that_is_asked_for_forces_the_verdict() {
                 false => assert!(second.await?.unwrap_err().is_rejected()),
             }
             assert_eq!(*number.load(), if well { before + 1 } else { before });
+            assert!(!handle.status().is_on_probation());
         }
         stop.cancel();
         Ok(())
@@ -279,7 +293,7 @@ async fn a_reload_that_changes_nothing_is_not_on_probation() {
 #[tokio::test]
 async fn a_collection_is_rolled_back_key_by_key() {
     let (dial, health, trace) = (Dial::new(12), Health::default(), Trace::default());
-    let mut reload = manager(SHORT, &health);
+    let mut reload = manager_that_waits(&health, &trace, "start 3");
     let number = reload.source("number", dial.clone()).await.unwrap();
     let (ran, retired) = (trace.clone(), trace.clone());
     // One key for each digit.

@@ -16,9 +16,9 @@ use super::pin::Pinned;
 use super::runner::{OnExit, One, Runner, Runs};
 use super::source::{Source, Watch};
 use crate::crew::{Kind, run_alone};
-use crate::live::{Draft, Home, Lease, Live, Retire, Selection};
+use crate::live::{Draft, Home, Lease, Live, Retire, RetireFn, Selection};
 use crate::manager::Manager;
-use crate::panic::catch;
+use crate::panic::{Quiet, catch};
 use crate::{BoxError, Built, Done, Error, StepError, inside};
 
 type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'm>>;
@@ -61,11 +61,11 @@ pub(super) type Make =
 #[must_use = "a component is made by awaiting it: add `.await?`"]
 pub struct Component<'m, T> {
     manager: &'m mut Manager,
-    name: Arc<str>,
     timeout: Duration,
     home: Arc<Home>,
     wiring: Wiring,
     make: Make,
+    retire: Option<Arc<Retire>>,
     pub(super) runner: Option<Box<dyn Runner>>,
     on_exit: OnExit,
     /// Whether its values, or their members, are retired or run.
@@ -110,12 +110,12 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         name: &Arc<str>,
         mut source: S,
     ) -> Self {
-        let home = manager.home(name);
+        let home = Arc::new(manager.home(name));
         let slots = Arc::clone(&home);
         let make: Make = Box::new(move || {
             let watch = source.watch()?;
-            let source = Arc::new(source);
             let home = slots;
+            let source = Arc::new(Quiet::new(&home.name, source));
             Ok((Box::new(FromSource { home, source }), watch))
         });
         Self::new(manager, home, Wiring::default(), make)
@@ -134,11 +134,11 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     {
         let inputs = inputs.bind();
         let wiring = Wiring::of(manager, &inputs);
-        let home = manager.home(name);
+        let home = Arc::new(manager.home(name));
         let derived = Derived {
             home: Arc::clone(&home),
             inputs,
-            build,
+            build: Quiet::new(name, build),
         };
         let make: Make = Box::new(move || Ok((Box::new(derived), None)));
         Self::new(manager, home, wiring, make)
@@ -155,7 +155,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         T: Clone + PartialEq,
     {
         let wiring = Wiring::of(manager, &selection);
-        let home = manager.home(name);
+        let home = Arc::new(manager.home(name));
         let pinned = Pinned {
             home: Arc::clone(&home),
             selection,
@@ -173,11 +173,11 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         let timeout = manager.default_timeout();
         Self {
             manager,
-            name: Arc::clone(&home.name),
             timeout,
             home,
             wiring,
             make,
+            retire: None,
             runner: None,
             on_exit: OnExit::default(),
             drains: false,
@@ -272,8 +272,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         F: FnOnce(T) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Done> + Send + 'static,
     {
-        // Given twice, the first counts.
-        _ = self.home.retire.set(erased(retire));
+        self.retire = Some(erased(&self.home.name, retire));
         self.drains = true;
         self
     }
@@ -330,7 +329,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         F: FnOnce(Lease<T>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Done> + Send + 'static,
     {
-        self.runner = Some(Box::new(One::new(&self.name, run)));
+        self.runner = Some(Box::new(One::new(&self.home.name, run)));
         self.drains = true;
         self
     }
@@ -357,30 +356,34 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     async fn build(self) -> Result<Live<T>, Error> {
         let Self {
             manager,
-            name,
             timeout,
+            home,
             wiring,
             make,
+            retire,
             runner,
             on_exit,
             drains,
             ..
         } = self;
+        let name = Arc::clone(&home.name);
         let inputs = wiring.check(&name)?;
         manager.check_name(&name)?;
+        if let Some(retire) = retire {
+            _ = home.retire.set(Arc::downgrade(&retire));
+            manager.keep(retire);
+        }
         let entry = manager.ledger().add(Kind::Component, &name, timeout);
         let failed = |error| Error::start("component", &name, error);
         let (build, watch) = catch(make)
             .and_then(|made| made.map_err(StepError::error))
             .map_err(failed)?;
-        let draft = Draft::on(manager.publication().current());
+        let draft = Draft::on(manager.publication());
         let first = run_alone(&entry, || build.start(&draft, None));
         let Fresh::Slot(slot) = inside::scope(manager.id(), first).await.map_err(failed)? else {
             unreachable!("a first build has nothing to be unchanged from");
         };
-        let members = build.members(&slot);
         let index = manager.publication().add(&slot);
-        members.iter().for_each(|(_, member)| member.show());
         let runs = runner.map(|runner| Runs { runner, on_exit });
         manager
             .graph()
@@ -394,19 +397,20 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
 }
 
 /// The function without the type of the value.
-pub(super) fn erased<T, F, Fut>(retire: F) -> Arc<Retire>
+pub(super) fn erased<T, F, Fut>(name: &Arc<str>, retire: F) -> Arc<Retire>
 where
     T: Send + Sync + 'static,
     F: FnOnce(T) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output: Done> + Send + 'static,
 {
-    Arc::new(Box::new(move |value: Box<dyn Any + Send>| {
+    let retire: Box<RetireFn> = Box::new(move |value: Box<dyn Any + Send>| {
         let value = value
             .downcast()
             .expect("a slot has the type of its component");
         let future = retire.clone()(*value);
         Box::pin(async move { future.await.into_result() })
-    }))
+    });
+    Arc::new(Quiet::new(name, retire))
 }
 
 impl<'m, T: Send + Sync + 'static> IntoFuture for Component<'m, T> {
@@ -420,7 +424,7 @@ impl<'m, T: Send + Sync + 'static> IntoFuture for Component<'m, T> {
 
 impl<T> fmt::Debug for Component<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Component").field(&self.name).finish()
+        f.debug_tuple("Component").field(&self.home.name).finish()
     }
 }
 
@@ -476,8 +480,8 @@ impl<'m> Apply<'m> {
         let timeout = manager.default_timeout();
         let run = Box::new(Applied {
             inputs,
-            effect,
-            seen: Arc::new(Mutex::new(None)),
+            effect: Quiet::new(&name, effect),
+            seen: Mutex::new(None),
         });
         Self {
             manager,
@@ -523,12 +527,10 @@ impl<'m> Apply<'m> {
         let inputs = wiring.check(&name)?;
         manager.check_name(&name)?;
         let entry = manager.ledger().add(Kind::Effect, &name, timeout);
-        let draft = Draft::on(manager.publication().current());
+        let draft = Draft::on(manager.publication());
         let first = run_alone(&entry, || run.start(&draft));
-        let first = inside::scope(manager.id(), first);
-        first
-            .await
-            .map_err(|error| Error::start("effect", &name, error))?;
+        let first = inside::scope(manager.id(), first).await;
+        run.ran_with(first.map_err(|error| Error::start("effect", &name, error))?);
         manager.graph().add_effect(Effect::new(&entry, inputs, run));
         manager.claim_name(&name);
         Ok(())

@@ -5,24 +5,24 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::builder::{Component, Make, Wiring, erased};
+use super::graph::Build;
 use super::inputs::Inputs;
-use super::runner::OnExit;
-use crate::live::{Keyed, Lease, Live};
+use super::runner::{OnExit, Runner};
+use crate::crew::CENTURY;
+use crate::live::{self, Home, Keyed, Lease, Live, Retire};
 use crate::manager::Manager;
+use crate::panic::Quiet;
 use crate::{Built, Done, Error};
 
 mod members;
 
 use members::{Collection, Many, Members};
-
-/// How much longer than each of its members a collection may take, so that the member is named.
-const SLACK: Duration = Duration::from_secs(1);
 
 /// A collection in the making: what [`Manager::each`] gives.
 ///
@@ -85,8 +85,15 @@ const SLACK: Duration = Duration::from_secs(1);
 /// ```
 #[must_use = "a collection is made by awaiting it: add `.await?`"]
 pub struct Each<'m, K, V: Send + Sync + 'static> {
-    component: Component<'m, Keyed<K, V>>,
-    members: Arc<Members>,
+    manager: &'m mut Manager,
+    home: Arc<Home>,
+    wiring: Wiring,
+    make: Box<dyn FnOnce(Members) -> Box<dyn Build> + Send>,
+    timeout: Duration,
+    retire: Option<Arc<Retire>>,
+    runner: Option<Box<dyn Runner>>,
+    on_exit: OnExit,
+    values: PhantomData<fn() -> Keyed<K, V>>,
 }
 
 impl<'m, K, V> Each<'m, K, V>
@@ -96,7 +103,7 @@ where
 {
     pub(crate) fn new<I, F, S, G, Fut>(
         manager: &'m mut Manager,
-        name: Arc<str>,
+        name: &Arc<str>,
         inputs: &I,
         settings: F,
         build: G,
@@ -110,39 +117,37 @@ where
     {
         let inputs = inputs.bind();
         let wiring = Wiring::of(manager, &inputs);
-        let home = manager.home(&name);
-        let members = Arc::new(Members {
-            name,
-            index: home.index,
-            publication: home.publication.clone(),
-            reaper: home.reaper.clone(),
-            ledger: Arc::clone(manager.ledger()),
-            retire: OnceLock::new(),
-            timeout: Mutex::default(),
+        let home = Arc::new(Home {
+            members: Some(live::members::<K, V>),
+            ..manager.home(name)
         });
-        let collection = Collection {
-            home: Arc::clone(&home),
-            members: Arc::clone(&members),
-            inputs,
-            settings,
-            build,
-            keys: PhantomData,
-        };
-        let make: Make = Box::new(move || Ok((Box::new(collection), None)));
-        let timeout = manager.default_timeout();
-        let each = Self {
-            component: Component::new(manager, home, wiring, make),
-            members,
-        };
-        each.timeout(timeout)
+        let (settings, build) = (Quiet::new(name, settings), Quiet::new(name, build));
+        Self {
+            timeout: manager.default_timeout(),
+            manager,
+            wiring,
+            make: Box::new(|members| {
+                Box::new(Collection {
+                    members: Arc::new(members),
+                    inputs,
+                    settings,
+                    build,
+                    keys: PhantomData,
+                })
+            }),
+            home,
+            retire: None,
+            runner: None,
+            on_exit: OnExit::default(),
+            values: PhantomData,
+        }
     }
 
     /// How long the build of one value may take (default: [`Manager::timeout`]); changed and added
     /// ones are built concurrently. Past it the build is dropped, and the reload is refused, which
-    /// names the key.
+    /// names the key. The function that tells the settings has as long, too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.members.set_timeout(timeout);
-        self.component = self.component.timeout(timeout.saturating_add(SLACK));
+        self.timeout = timeout;
         self
     }
 
@@ -153,9 +158,7 @@ where
         F: FnOnce(V) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Done> + Send + 'static,
     {
-        // Given twice, the first counts.
-        _ = self.members.retire.set(erased(retire));
-        self.component.drains = true;
+        self.retire = Some(erased(&self.home.name, retire));
         self
     }
 
@@ -166,14 +169,13 @@ where
         F: FnOnce(Lease<V>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Done> + Send + 'static,
     {
-        self.component.runner = Some(Box::new(Many::<K, V, F>::new(run)));
-        self.component.drains = true;
+        self.runner = Some(Box::new(Many::<K, V, F>::new(&self.home.name, run)));
         self
     }
 
     /// What becomes of a task that ends though nobody told it to. As [`Component::on_exit`].
     pub fn on_exit(mut self, on_exit: OnExit) -> Self {
-        self.component = self.component.on_exit(on_exit);
+        self.on_exit = on_exit;
         self
     }
 }
@@ -187,12 +189,31 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'm>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        self.component.into_future()
+        let Self {
+            manager,
+            home,
+            wiring,
+            make,
+            timeout,
+            retire,
+            runner,
+            on_exit,
+            ..
+        } = self;
+        let members = Members::new(&home, manager.ledger(), retire.as_ref(), timeout);
+        let drains = retire.is_some() || runner.is_some();
+        // Values of members are retired, and not those of the collection.
+        retire.into_iter().for_each(|retire| manager.keep(retire));
+        let make: Make = Box::new(|| Ok((make(members), None)));
+        let mut component = Component::new(manager, home, wiring, make).timeout(CENTURY);
+        component.runner = runner;
+        component.drains = drains;
+        component.on_exit(on_exit).into_future()
     }
 }
 
 impl<K, V: Send + Sync + 'static> fmt::Debug for Each<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Each").field(&self.members.name).finish()
+        f.debug_tuple("Each").field(&self.home.name).finish()
     }
 }

@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::inputs::Bound;
 use super::runner::Runs;
 use crate::crew::{BoxFuture, Entry};
-use crate::live::{AnySlot, Draft, Home, Slot};
+use crate::live::{AnySlot, Draft, Home, Inputs, Slot};
 use crate::panic::Quiet;
-use crate::{Built, Done, Reading, Source};
+use crate::{Built, Done, Reading, Source, Step};
 
 /// All components and effects. It grows while the app starts, and is fixed once it runs.
 ///
@@ -29,7 +30,7 @@ pub(crate) struct Graph {
 pub(crate) struct Node {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inputs: Vec<usize>,
-    pub(crate) build: Quiet<Box<dyn Build>>,
+    pub(crate) build: Box<dyn Build>,
     /// The nodes that are built from this one.
     pub(crate) dependants: Vec<usize>,
     /// The effects that push this one somewhere.
@@ -44,10 +45,10 @@ pub(crate) struct Node {
 pub(crate) struct Effect {
     pub(crate) entry: Arc<Entry>,
     pub(crate) inputs: Vec<usize>,
-    pub(crate) run: Quiet<Box<dyn Run>>,
+    pub(crate) run: Box<dyn Run>,
 }
 
-/// How a node is built.
+/// How a node is built. Each function of the app's in it is in a [`Quiet`] of its own.
 pub(crate) trait Build: Send + Sync {
     /// Whether the inputs are others than those of the committed slot.
     fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool;
@@ -63,11 +64,6 @@ pub(crate) trait Build: Send + Sync {
     fn is_pending(&self, _: &Draft) -> bool {
         false
     }
-
-    /// The values of which the one in this slot consists, with their names, if it is a collection.
-    fn members(&self, _: &AnySlot) -> Vec<(Arc<str>, AnySlot)> {
-        Vec::new()
-    }
 }
 
 /// What a build came to.
@@ -76,13 +72,21 @@ pub(crate) enum Fresh {
     Slot(AnySlot),
 }
 
-/// How an effect is run.
+/// How an effect is run. Each function of the app's in it is in a [`Quiet`] of its own.
 pub(crate) trait Run: Send + Sync {
     /// Whether the inputs are others than when it last ran, or it failed then.
     fn is_due(&self, draft: &Draft) -> bool;
 
-    fn start(&self, draft: &Draft) -> BoxFuture<'static, ()>;
+    /// Runs it; gives its inputs.
+    fn start(&self, draft: &Draft) -> BoxFuture<'static, Pushed>;
+
+    /// It has run well with these inputs. Not part of the run, because one that was given up may come
+    /// to its end later, and nobody cares for its inputs then.
+    fn ran_with(&self, inputs: Pushed);
 }
+
+/// The inputs of one run of an effect.
+pub(crate) type Pushed = Box<dyn Any + Send>;
 
 impl Graph {
     /// The components that are closed at the end, with their names.
@@ -109,15 +113,20 @@ impl Graph {
     }
 
     /// The names of those whose inputs, as they are in the draft, would give them another value.
-    pub(crate) fn pending(&self, draft: &Draft) -> Vec<Arc<str>> {
-        let pinned = self.pinned.iter().map(|&index| &self.nodes[index]);
-        // A comparison that panics has not found a difference; the same one refuses reloads elsewhere.
-        let is_pending = |node: &&Node| {
-            let pending = node.entry.watch(|| node.build.is_pending(draft));
-            pending.unwrap_or(false)
-        };
-        let pending = pinned.filter(is_pending);
-        pending.map(|node| Arc::clone(&node.entry.name)).collect()
+    ///
+    /// # Errors
+    ///
+    /// The first comparison that panics.
+    pub(crate) fn pending(&self, draft: &Draft) -> Result<Vec<Arc<str>>, Step> {
+        let mut names = Vec::new();
+        for Node { entry, build, .. } in self.pinned.iter().map(|&index| &self.nodes[index]) {
+            match entry.watch(|| build.is_pending(draft)) {
+                Ok(true) => names.push(Arc::clone(&entry.name)),
+                Ok(false) => {}
+                Err(error) => return Err(Step::failed(entry, error, Duration::ZERO)),
+            }
+        }
+        Ok(names)
     }
 
     pub(crate) fn add_effect(&mut self, effect: Effect) {
@@ -134,7 +143,7 @@ impl Effect {
         Self {
             entry: Arc::clone(entry),
             inputs,
-            run: Quiet::new(&entry.name, run),
+            run,
         }
     }
 }
@@ -150,7 +159,7 @@ impl Node {
         Self {
             entry: Arc::clone(entry),
             inputs,
-            build: Quiet::new(&entry.name, build),
+            build,
             dependants: Vec::new(),
             effects: Vec::new(),
             drains,
@@ -159,10 +168,16 @@ impl Node {
     }
 }
 
+/// What a slot was built from, in the form that the inputs of its component have given it.
+pub(super) fn seen<S: 'static>(inputs: &Inputs) -> &S {
+    let seen = inputs.as_ref().and_then(|inputs| inputs.downcast_ref());
+    seen.expect("a slot keeps the inputs of its own component")
+}
+
 /// A component that is read from outside.
 pub(super) struct FromSource<S> {
     pub(super) home: Arc<Home>,
-    pub(super) source: Arc<S>,
+    pub(super) source: Arc<Quiet<S>>,
 }
 
 impl<S: Source> Build for FromSource<S> {
@@ -184,7 +199,7 @@ impl<S: Source> Build for FromSource<S> {
                 Reading::Value(value) => (value, None),
             };
             // In a slot also if it is not needed: so it is retired.
-            let slot = Slot::new(&home, value, new_stamp, Box::new(()));
+            let slot = Slot::new(&home, value, new_stamp, None, None);
             Ok(match new_stamp.is_some() && new_stamp == stamp {
                 true => Fresh::Unchanged,
                 false => Fresh::Slot(slot),
@@ -197,7 +212,7 @@ impl<S: Source> Build for FromSource<S> {
 pub(super) struct Derived<B, F> {
     pub(super) home: Arc<Home>,
     pub(super) inputs: B,
-    pub(super) build: F,
+    pub(super) build: Quiet<F>,
 }
 
 impl<B, F, Fut> Build for Derived<B, F>
@@ -207,20 +222,17 @@ where
     Fut: Future<Output: Built> + Send + 'static,
 {
     fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool {
-        let seen: &dyn Any = committed.inputs();
-        let seen = seen
-            .downcast_ref()
-            .expect("a slot keeps the inputs of its own component");
-        !self.inputs.is_unchanged(draft, seen)
+        !self.inputs.is_unchanged(draft, seen(committed.inputs()))
     }
 
     fn start(&self, draft: &Draft, _: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
         let (values, seen) = self.inputs.values(draft);
-        let future = self.build.clone()(values);
+        let future = F::clone(&self.build)(values);
         let home = Arc::clone(&self.home);
         Box::pin(async move {
             let value = future.await.into_result()?;
-            Ok(Fresh::Slot(Slot::new(&home, value, None, Box::new(seen))))
+            let inputs: Inputs = Some(Arc::new(seen));
+            Ok(Fresh::Slot(Slot::new(&home, value, None, inputs, None)))
         })
     }
 }
@@ -228,10 +240,19 @@ where
 /// An effect that is handed values.
 pub(super) struct Applied<B: Bound, F> {
     pub(super) inputs: B,
-    pub(super) effect: F,
+    pub(super) effect: Quiet<F>,
     /// The inputs with which it last ran well; `None` while it runs and when it failed, since nobody
     /// knows how far it came.
-    pub(super) seen: Arc<Mutex<Option<B::Seen>>>,
+    pub(super) seen: Mutex<Option<B::Seen>>,
+}
+
+impl<B: Bound, F> Applied<B, F> {
+    fn set(&self, seen: Option<B::Seen>) {
+        let mut last = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last, seen);
+        drop(last);
+        drop(before);
+    }
 }
 
 impl<B, F, Fut> Run for Applied<B, F>
@@ -247,16 +268,18 @@ where
             .is_some_and(|seen| self.inputs.is_unchanged(draft, seen))
     }
 
-    fn start(&self, draft: &Draft) -> BoxFuture<'static, ()> {
+    fn start(&self, draft: &Draft) -> BoxFuture<'static, Pushed> {
         let (values, seen) = self.inputs.values(draft);
-        let future = self.effect.clone()(values);
-        let last = Arc::clone(&self.seen);
-        let before = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(before);
+        let future = F::clone(&self.effect)(values);
+        self.set(None);
         Box::pin(async move {
             future.await.into_result()?;
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
-            Ok(())
+            Ok(Box::new(seen) as Pushed)
         })
+    }
+
+    fn ran_with(&self, inputs: Pushed) {
+        let seen = inputs.downcast();
+        self.set(Some(*seen.expect("they are of this effect")));
     }
 }

@@ -1,6 +1,7 @@
 //! What a component may be built from.
 
 use crate::live::{Draft, Lease, Live, Selection, Slot};
+use crate::panic::Quiet;
 
 mod sealed {
     pub trait Sealed {}
@@ -111,20 +112,19 @@ where
     U: Clone + PartialEq + Send + Sync + 'static,
 {
     type Values = U;
-    type Seen = U;
+    type Seen = Quiet<U>;
 
     fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
         f(Handle::of(&self.live));
     }
 
-    fn values(&self, draft: &Draft) -> (U, U) {
-        let part = self.part.get(Slot::of(draft.slot(self.live.index)).value());
-        (part.clone(), part)
+    fn values(&self, draft: &Draft) -> (U, Quiet<U>) {
+        let part = self.of(draft);
+        (part.clone(), Quiet::new(&self.live.name, part))
     }
 
-    fn is_unchanged(&self, draft: &Draft, seen: &U) -> bool {
-        self.part
-            .is(Slot::of(draft.slot(self.live.index)).value(), seen)
+    fn is_unchanged(&self, draft: &Draft, seen: &Quiet<U>) -> bool {
+        self.is(draft, seen)
     }
 }
 

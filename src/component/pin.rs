@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::graph::{Build, Fresh};
-use super::inputs::Bound;
 use crate::crew::BoxFuture;
 use crate::live::{AnySlot, Draft, Home, Selection, Slot};
 
@@ -23,8 +22,8 @@ where
     }
 
     fn start(&self, draft: &Draft, _: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
-        let (value, _) = self.selection.values(draft);
-        let slot = Slot::new(&self.home, value, None, Box::new(()));
+        let value = self.selection.of(draft);
+        let slot = Slot::new(&self.home, value, None, None, None);
         Box::pin(async move { Ok(Fresh::Slot(slot)) })
     }
 
@@ -34,6 +33,6 @@ where
 
     fn is_pending(&self, draft: &Draft) -> bool {
         let value = Slot::<U>::of(draft.slot(self.home.index)).value();
-        !self.selection.is_unchanged(draft, value)
+        !self.selection.is(draft, value)
     }
 }

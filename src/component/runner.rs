@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Done;
 use crate::crew::BoxFuture;
 use crate::live::{AnySlot, Lease, Slot};
+use crate::panic::Quiet;
 
 /// What becomes of a task that ends though nobody told it to: see
 /// [`Component::on_exit`](crate::Component::on_exit).
@@ -51,7 +52,7 @@ pub(crate) struct Runnable {
 pub(crate) type Start = Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Runnable {
-    pub(super) fn new<T, F, Fut>(name: &Arc<str>, lease: Lease<T>, run: &Arc<F>) -> Self
+    pub(super) fn new<T, F, Fut>(lease: Lease<T>, run: &Arc<Quiet<F>>) -> Self
     where
         T: Send + Sync + 'static,
         F: FnOnce(Lease<T>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
@@ -59,7 +60,7 @@ impl Runnable {
     {
         let run = Arc::clone(run);
         Self {
-            name: Arc::clone(name),
+            name: Arc::clone(lease.name()),
             serial: lease.serial(),
             start: Some(Box::new(move |stop| {
                 let future = F::clone(&run)(lease.clone(), stop);
@@ -71,16 +72,14 @@ impl Runnable {
 
 /// A component whose value is one task.
 pub(super) struct One<T, F> {
-    name: Arc<str>,
-    run: Arc<F>,
+    run: Arc<Quiet<F>>,
     value: std::marker::PhantomData<fn(T)>,
 }
 
 impl<T, F> One<T, F> {
     pub(super) fn new(name: &Arc<str>, run: F) -> Self {
         Self {
-            name: Arc::clone(name),
-            run: Arc::new(run),
+            run: Arc::new(Quiet::new(name, run)),
             value: std::marker::PhantomData,
         }
     }
@@ -94,6 +93,6 @@ where
 {
     fn tasks(&self, slot: &AnySlot) -> Vec<Runnable> {
         let lease = Lease::new(Slot::share(slot));
-        vec![Runnable::new(&self.name, lease, &self.run)]
+        vec![Runnable::new(lease, &self.run)]
     }
 }

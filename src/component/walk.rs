@@ -14,25 +14,36 @@ use std::time::Duration;
 
 use super::graph::{Fresh, Graph};
 use crate::crew::{Clock, Crew, Finished, Gate, Made};
-use crate::live::{Draft, Generation};
+use crate::live::Draft;
 use crate::report::Log;
-use crate::{Action, Step, StepError};
+use crate::{Action, Stamp, Step, StepError};
 
-/// Prepares the next generation, or says in the log why not.
+/// What the draft is ready for.
+pub(crate) enum Prepared {
+    /// To be committed.
+    Ready,
+    /// Nothing: the log says why, or the reload was given up.
+    Refused,
+    /// Nothing: the sources are as they were when this one failed its probation.
+    HeldBack(usize),
+}
+
+/// Prepares the next generation, except for what would only fail its probation again.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops all builds and what they have built; nothing of it was visible.
+/// Dropping the future drops all builds; nothing of the draft was visible.
 pub(crate) async fn prepare(
     graph: &Graph,
-    base: Generation,
+    draft: &mut Draft,
+    held_back: Option<&HeldBack>,
     clock: Clock,
     gate: &Gate,
     log: &Log,
-) -> Option<Draft> {
+) -> Prepared {
     let mut walk = Walk {
         graph,
-        draft: Draft::on(base),
+        draft,
         crew: Crew::new(clock),
         waiting: BTreeMap::new(),
         free: VecDeque::new(),
@@ -40,7 +51,7 @@ pub(crate) async fn prepare(
         gate,
         log,
     };
-    let prepared = walk.run().await;
+    let prepared = walk.run(held_back).await;
     for (index, took) in walk.crew.unfinished() {
         log.add(Step::new(
             &graph.nodes[index].entry,
@@ -48,12 +59,16 @@ pub(crate) async fn prepare(
             took,
         ));
     }
-    prepared.ok().map(|()| walk.draft)
+    prepared.unwrap_or(Prepared::Refused)
 }
+
+/// Sources that had changed in a generation that failed its probation, with the stamps that they have
+/// as long as nobody edits them.
+pub(crate) type HeldBack = Vec<(usize, Stamp)>;
 
 struct Walk<'a> {
     graph: &'a Graph,
-    draft: Draft,
+    draft: &'a mut Draft,
     crew: Crew<Fresh>,
     /// For each affected node, how many of its inputs are not settled yet.
     waiting: BTreeMap<usize, usize>,
@@ -69,10 +84,19 @@ struct Walk<'a> {
 struct Refused;
 
 impl Walk<'_> {
-    async fn run(&mut self) -> Result<(), Refused> {
+    async fn run(&mut self, held_back: Option<&HeldBack>) -> Result<Prepared, Refused> {
         for &source in &self.graph.sources {
             self.build(source)?;
             self.crew.breathe().await;
+        }
+        if let Some(held_back) = held_back {
+            // Before anything is built from them, so that pools are not opened again and again.
+            while let Some(finished) = self.crew.next().await {
+                self.finish(finished)?;
+            }
+            if let Some(source) = self.is_held_back(held_back) {
+                return Ok(Prepared::HeldBack(source));
+            }
         }
         // Their dependants need not be told: nobody waits for a source that is settled by now.
         self.settled.clear();
@@ -86,9 +110,16 @@ impl Walk<'_> {
             } else if let Some(finished) = self.crew.next().await {
                 self.finish(finished)?;
             } else {
-                return Ok(());
+                return Ok(Prepared::Ready);
             }
         }
+    }
+
+    /// The first of these, if all of them are still as they are held back.
+    fn is_held_back(&self, held_back: &HeldBack) -> Option<usize> {
+        let is = |&(source, stamp): &_| self.draft.slot(source).stamp() == Some(stamp);
+        let (first, _) = held_back.first()?;
+        held_back.iter().all(is).then_some(*first)
     }
 
     /// Fills `waiting`, and `free` with those that wait for nobody.
@@ -98,7 +129,9 @@ impl Walk<'_> {
         let mut reached: Vec<usize> = self
             .draft
             .changed()
-            .chain(unsettled.iter().copied())
+            .iter()
+            .chain(&unsettled)
+            .copied()
             .collect();
         while let Some(node) = reached.pop() {
             for &dependant in &nodes[node].dependants {
@@ -151,7 +184,7 @@ impl Walk<'_> {
             return Err(Refused);
         }
         let node = &self.graph.nodes[index];
-        let (draft, committed) = (&self.draft, self.draft.committed(index));
+        let (draft, committed) = (&*self.draft, self.draft.committed(index));
         let made = || match node.build.is_due(draft, committed) {
             true => Made::Future(node.build.start(draft, Some(committed))),
             false => Made::Ready(Fresh::Unchanged),

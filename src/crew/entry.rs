@@ -98,6 +98,9 @@ impl Entry {
 
     pub(crate) fn set_timeout(&self, timeout: Duration) {
         self.timeout.store(nanos(timeout), Ordering::Relaxed);
+        if let Some(ledger) = self.ledger() {
+            ledger.note_timeout(self.kind, timeout);
+        }
     }
 
     /// Calls code of the app's that does not wait.
@@ -106,10 +109,19 @@ impl Entry {
     ///
     /// If it panics, or an earlier step of this entry has not ended.
     pub(crate) fn watch<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
+        let _entered = self.enter()?;
+        catch(f)
+    }
+
+    /// Says, until the guard is dropped, that a thread is in code of the app's that does not wait.
+    ///
+    /// # Errors
+    ///
+    /// If an earlier step of this entry has not ended.
+    pub(crate) fn enter(&self) -> Result<Entered<'_>, StepError> {
         self.start(self.clock.now())?;
-        let result = self.polling(f);
-        self.end();
-        result
+        self.polling.store(true, Ordering::Release);
+        Ok(Entered(self))
     }
 
     /// The start of a job, at that moment.
@@ -174,6 +186,16 @@ impl Entry {
             true => StepError::blocked(self.timeout()),
             false => StepError::timed_out(self.timeout()),
         }
+    }
+}
+
+/// Says that a thread is in code of the app's, also if that panics.
+pub(crate) struct Entered<'a>(&'a Entry);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.polling.store(false, Ordering::Release);
+        self.0.end();
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Ledger {
     clock: Clock,
     /// How long it may take to end after a stop, in nanoseconds. Set while the app starts.
     grace: AtomicU64,
+    /// The shortest timeout that a step of a reload has had, in nanoseconds.
+    shortest: AtomicU64,
     /// Those that are gone are forgotten.
     steps: Mutex<Vec<Weak<Entry>>>,
 }
@@ -27,6 +29,7 @@ impl Ledger {
         let ledger = Arc::new(Self {
             clock: Clock::new(),
             grace: AtomicU64::new(nanos(grace)),
+            shortest: AtomicU64::new(nanos(CENTURY)),
             steps: Mutex::default(),
         });
         stragglers::register(&ledger);
@@ -41,6 +44,17 @@ impl Ledger {
         Duration::from_nanos(self.grace.load(Ordering::Relaxed))
     }
 
+    /// No step of a reload can be overdue sooner.
+    pub(crate) fn shortest(&self) -> Duration {
+        Duration::from_nanos(self.shortest.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn note_timeout(&self, kind: Kind, timeout: Duration) {
+        if kind.is_step() {
+            self.shortest.fetch_min(nanos(timeout), Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn add(
         self: &Arc<Self>,
         kind: Kind,
@@ -48,6 +62,7 @@ impl Ledger {
         timeout: Duration,
     ) -> Arc<Entry> {
         let entry = Arc::new(Entry::new(self, kind, name, timeout));
+        self.note_timeout(kind, timeout);
         let mut steps = lock(&self.steps);
         if steps.len() == steps.capacity() {
             steps.retain(|step| step.strong_count() > 0);

@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use crate::{Draining, NotifierStatus, Outcome, Report, Status, Step, StepError, TaskStatus};
+use crate::{
+    Draining, NotifierStatus, Outcome, Report, Retiring, Status, Step, StepError, TaskStatus,
+};
 
 pub(super) fn report(report: &Report) -> Map<String, Value> {
     let triggers = report.triggers();
@@ -63,6 +65,8 @@ pub(super) fn status(status: &Status) -> Value {
         "tasks": status.tasks().map(task).collect::<Value>(),
         "notifiers": notifiers,
         "draining": status.draining().iter().map(draining).collect::<Value>(),
+        "retiring": status.retiring().iter().map(retiring).collect::<Value>(),
+        "on_probation": status.is_on_probation(),
         "reports": reports,
     })
 }
@@ -76,6 +80,13 @@ fn draining(draining: &Draining) -> Value {
         "guards": draining.guards(),
         "leases": draining.leases(),
         "dependants": draining.dependants().collect::<Vec<_>>(),
+    })
+}
+
+fn retiring(retiring: &Retiring) -> Value {
+    json!({
+        "component": retiring.component(),
+        "running_seconds": retiring.running_for().as_secs_f64(),
     })
 }
 

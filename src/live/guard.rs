@@ -1,12 +1,11 @@
 //! Holding a value: for the length of a request, or of a stream.
 
-use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::generation::Generation;
-use super::slot::{AnySlot, ErasedSlot, Slot};
+use super::slot::{AnySlot, ErasedSlot, Inputs, Slot};
 
 /// One value, held for the length of a request: what [`Live::load`](super::Live::load) gives.
 ///
@@ -106,13 +105,13 @@ impl<T: Send + Sync + 'static> Lease<T> {
     }
 
     /// What the value was built from.
-    pub(crate) fn inputs(&self) -> &(dyn Any + Send + Sync) {
+    pub(crate) fn inputs(&self) -> &Inputs {
         self.0.inputs()
     }
 
-    /// The name, and the slot without its type.
-    pub(crate) fn erased(&self) -> (Arc<str>, AnySlot) {
-        (Arc::clone(self.name()), Arc::<Slot<T>>::clone(&self.0))
+    /// The slot without its type.
+    pub(crate) fn erased(&self) -> AnySlot {
+        Arc::<Slot<T>>::clone(&self.0)
     }
 
     /// Whether both hold the same value, not merely an equal one.
@@ -120,12 +119,13 @@ impl<T: Send + Sync + 'static> Lease<T> {
         std::ptr::eq(&raw const *self.0, slot)
     }
 
-    /// Resolves when this value is not current any more: another one is; or the component, or the
-    /// value's key in a [collection](crate::Keyed), is gone.
+    /// Resolves when this value is not current, and will not be any more: another one is; or the
+    /// component, or the value's key in a [collection](crate::Keyed), is gone; or the reload that built
+    /// it was refused, or was a check.
     ///
     /// Streams and websockets wait for this beside their work, to end or to take the new value. A
-    /// component goes when it is [closed](crate::Live#the-end) at the end of the run; of one that is
-    /// not, the last value is never replaced, and this never resolves.
+    /// component goes when it is [closed](crate::Live#the-end) at the end of the run, or with the manager
+    /// and the last handle.
     ///
     /// # Cancel safety
     ///
@@ -155,17 +155,13 @@ impl<T: Send + Sync + 'static> Lease<T> {
     pub async fn replaced(&self) {
         let publication = self.0.home().publication.upgrade();
         let Some(mut changes) = publication.map(|publication| publication.changes()) else {
-            return std::future::pending().await;
+            return;
         };
         loop {
             // First mark the version as seen, then look: a commit in between wakes us again.
             changes.mark_unchanged();
-            if self.0.is_replaced() {
+            if self.0.is_replaced() || changes.changed().await.is_err() {
                 return;
-            }
-            if changes.changed().await.is_err() {
-                // All handles are gone, so there will be no newer value.
-                return std::future::pending().await;
             }
         }
     }

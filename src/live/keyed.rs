@@ -1,10 +1,12 @@
 //! The value of a collection: one value per key.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::fmt;
 
 use super::guard::Lease;
+use super::slot::AnySlot;
 
 /// The value of a collection that [`Manager::each`](crate::Manager::each) makes: for each key a
 /// [`Lease`] of the value that was built for it.
@@ -35,6 +37,14 @@ use super::guard::Lease;
 /// # }
 /// ```
 pub struct Keyed<K, V: Send + Sync + 'static>(pub(crate) BTreeMap<K, Lease<V>>);
+
+/// The members of which a value of a collection consists.
+pub(crate) fn members<K: 'static, V: Send + Sync + 'static>(value: &dyn Any) -> Vec<AnySlot> {
+    let collection: &Keyed<K, V> = value
+        .downcast_ref()
+        .expect("a slot has the type of its component");
+    collection.0.values().map(Lease::erased).collect()
+}
 
 impl<K: Ord, V: Send + Sync + 'static> Keyed<K, V> {
     /// The value of this key.

@@ -1,10 +1,10 @@
 //! Who still holds what was replaced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::generation::Generation;
-use super::slot::ErasedSlot;
+use super::slot::{AnySlot, ErasedSlot};
 
 /// The generations that were replaced while guards or snapshots held them, as long as they do.
 #[derive(Default)]
@@ -36,32 +36,53 @@ impl Pinned {
     pub(crate) fn generations(&self) -> Generations {
         let pinned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pinned = pinned.clone();
-        Generations(pinned.iter().filter_map(Weak::upgrade).collect())
+        Generations {
+            held: pinned.iter().filter_map(Weak::upgrade).collect(),
+            members: BTreeMap::new(),
+        }
     }
 }
 
 /// Generations that were replaced and are held.
-pub(crate) struct Generations(Vec<Arc<Generation>>);
+pub(crate) struct Generations {
+    held: Vec<Arc<Generation>>,
+    /// The members of the collections in them that were looked at.
+    members: BTreeMap<Address, BTreeSet<Address>>,
+}
+
+/// Where something is: enough to know it again as long as it is held.
+type Address = *const ();
 
 impl Generations {
-    pub(crate) fn holders(&self, index: usize, slot: &Weak<dyn ErasedSlot>) -> Holders {
-        let holds = |generation: &&Arc<Generation>| {
-            generation.len() > index && is(slot, generation.slot(index))
-        };
-        let mut chunks = BTreeSet::new();
+    pub(crate) fn holders(&mut self, index: usize, slot: &Weak<dyn ErasedSlot>) -> Holders {
+        let slot_address = slot.as_ptr().cast();
+        // What holds the slot for all of these generations: a chunk of slots, or a collection.
+        let mut holders = BTreeSet::new();
         let mut guards = 0;
-        for generation in self.0.iter().filter(holds) {
-            chunks.insert(Arc::as_ptr(generation.chunk(index)).cast::<()>());
+        for generation in self.held.iter().filter(|held| held.len() > index) {
+            let other = generation.slot(index);
+            let other_address = Arc::as_ptr(other).cast();
+            if other_address == slot_address {
+                holders.insert(Arc::as_ptr(generation.chunk(index)).cast());
+            } else {
+                let members = self.members.entry(other_address);
+                let members = members.or_insert_with(|| addresses(&other.members()));
+                if !members.contains(&slot_address) {
+                    continue;
+                }
+                holders.insert(other_address);
+            }
             // One of them is ours.
             guards += Arc::strong_count(generation) - 1;
         }
         Holders {
             guards,
-            leases: slot.strong_count().saturating_sub(chunks.len()),
+            leases: slot.strong_count().saturating_sub(holders.len()),
         }
     }
 }
 
-fn is(slot: &Weak<dyn ErasedSlot>, other: &Arc<dyn ErasedSlot>) -> bool {
-    std::ptr::addr_eq(slot.as_ptr(), Arc::as_ptr(other))
+fn addresses(slots: &[AnySlot]) -> BTreeSet<Address> {
+    let addresses = slots.iter().map(|slot| Arc::as_ptr(slot).cast());
+    addresses.collect()
 }

@@ -21,7 +21,7 @@ use std::thread;
 
 use tokio::sync::watch;
 
-use super::generation::{Draft, Generation};
+use super::generation::Generation;
 use super::pinned::Pinned;
 use super::slot::{AnySlot, Closed};
 use crate::panic::wake_quietly;
@@ -109,16 +109,8 @@ impl Publication {
     pub(crate) fn add(&self, slot: &AnySlot) -> usize {
         let current = self.current();
         self.publish(current.with(Arc::clone(slot)));
-        slot.show();
+        slot.show(&None);
         current.len()
-    }
-
-    /// Makes the draft current.
-    pub(crate) fn commit(&self, draft: Draft) {
-        let fresh = draft.fresh();
-        self.publish(draft.finish());
-        // Not before: a value that is shown and not current counts as replaced.
-        fresh.iter().for_each(|slot| slot.show());
     }
 
     /// Takes these components out of the current generation, at the end of the run. Whoever holds
@@ -132,7 +124,7 @@ impl Publication {
 
     /// The one place where something becomes visible. There is one publisher at a time: the
     /// manager's start-up, then its one transaction.
-    fn publish(&self, next: Generation) {
+    pub(super) fn publish(&self, next: Generation) {
         let version = next.version;
         let mut master = lock(&self.master);
         let replaced = std::mem::replace(&mut *master, next);
@@ -147,6 +139,11 @@ impl Publication {
             self.pinned.let_go(stale);
         }
         wake_quietly(|| self.changes.send_replace(version));
+    }
+
+    /// Lets those look again who wait for a change.
+    pub(super) fn wake(&self) {
+        wake_quietly(|| self.changes.send_modify(|_| ()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A private cached handle for hot loops.
 
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -57,6 +58,10 @@ impl<T: Send + Sync + 'static> Reader<T> {
     /// # Consistency
     ///
     /// Never older than what any read that this thread learned of has seen.
+    ///
+    /// # Panics
+    ///
+    /// If the component was closed at the [end](Live#the-end) of the run.
     pub fn get(&mut self) -> &T {
         if self.live.publication.version() != self.version {
             self.refresh();
@@ -65,7 +70,8 @@ impl<T: Send + Sync + 'static> Reader<T> {
     }
 
     /// Resolves when the value is another than the last one that [`get`](Self::get) or this method
-    /// gave, and gives the new one. It never resolves when no newer value comes.
+    /// gave, and gives the new one. It never resolves when no newer value comes, as when the component
+    /// is closed at the [end](Live#the-end) of the run.
     ///
     /// # Cancel safety
     ///
@@ -98,6 +104,9 @@ impl<T: Send + Sync + 'static> Reader<T> {
         loop {
             // First mark the version as seen, then look: a commit in between wakes us again.
             self.changes.mark_unchanged();
+            if self.live.is_closed() {
+                return pending().await;
+            }
             if self.refresh() {
                 return self.slot.value();
             }

@@ -2,13 +2,14 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::ready;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::mpsc;
 
-use super::slot::Home;
+use super::slot::{Home, Inputs};
 use crate::crew::BoxFuture;
-use crate::panic::drop_quietly;
+use crate::panic::{Quiet, drop_quietly};
 
 /// The way to the reaper. Every component has one.
 #[derive(Clone)]
@@ -18,7 +19,8 @@ pub(crate) struct Reaper {
 }
 
 /// How the app ends a value of a component, which is handed to it by move.
-pub(crate) type Retire = Box<dyn Fn(Box<dyn Any + Send>) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(crate) type Retire = Quiet<Box<RetireFn>>;
+pub(crate) type RetireFn = dyn Fn(Box<dyn Any + Send>) -> BoxFuture<'static, ()> + Send + Sync;
 
 /// How many values there are of each component that has a `retire`, from their building until that
 /// has ended.
@@ -32,7 +34,8 @@ pub(crate) struct ToRetire(Mutex<BTreeMap<Arc<str>, usize>>);
 pub(crate) struct Remains {
     home: Arc<Home>,
     value: Option<Box<dyn Any + Send>>,
-    inputs: Option<Box<dyn Any + Send + Sync>>,
+    /// What has to stay for as long as the value is there.
+    kept_by: [Inputs; 2],
 }
 
 impl Reaper {
@@ -87,15 +90,11 @@ impl ToRetire {
 }
 
 impl Remains {
-    pub(super) fn new(
-        home: &Arc<Home>,
-        value: Box<dyn Any + Send>,
-        inputs: Box<dyn Any + Send + Sync>,
-    ) -> Self {
+    pub(super) fn new(home: &Arc<Home>, value: Box<dyn Any + Send>, kept_by: [Inputs; 2]) -> Self {
         Self {
             home: Arc::clone(home),
             value: Some(value),
-            inputs: Some(inputs),
+            kept_by,
         }
     }
 
@@ -108,10 +107,13 @@ impl Remains {
         self.home.retire.get().is_some()
     }
 
-    /// Hands the value to the app's function.
+    /// Hands the value to the app's function, if that is still there.
     pub(crate) fn retire(&mut self) -> BoxFuture<'static, ()> {
-        let retire = self.home.retire.get().expect("it has one");
-        retire(self.value.take().expect("a value is retired once"))
+        let retire = self.home.retire.get().and_then(Weak::upgrade);
+        match retire {
+            Some(retire) => retire(self.value.take().expect("a value is retired once")),
+            None => Box::pin(ready(Ok(()))),
+        }
     }
 }
 
@@ -127,7 +129,9 @@ impl Drop for Remains {
         }
         // First the value, then what it was built from: see invariant 2 of `Slot`.
         drop_quietly(&self.home.name, self.value.take());
-        drop_quietly(&self.home.name, self.inputs.take());
+        for inputs in &mut self.kept_by {
+            drop_quietly(&self.home.name, inputs.take());
+        }
         if self.is_to_retire() {
             self.home.reaper.to_retire.remove(&self.home.name);
         }

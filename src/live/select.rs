@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Live;
+use super::generation::Draft;
+use super::slot::Slot;
+use crate::panic::Quiet;
 
 /// A part of a component's value: what [`Live::select`] and [`Live::map`] give.
 ///
@@ -25,11 +28,11 @@ use super::Live;
 /// ```
 pub struct Selection<T: Send + Sync + 'static, U: 'static> {
     pub(crate) live: Live<T>,
-    pub(crate) part: Arc<dyn Part<T, U>>,
+    part: Arc<Quiet<Box<dyn Part<T, U>>>>,
 }
 
 /// How to get at the part.
-pub(crate) trait Part<T, U>: Send + Sync {
+pub(super) trait Part<T, U>: Send + Sync {
     fn get(&self, value: &T) -> U;
     fn is(&self, value: &T, part: &U) -> bool;
 }
@@ -61,6 +64,25 @@ impl<T, U: PartialEq, F: Fn(&T) -> U + Send + Sync> Part<T, U> for Computed<F> {
 }
 
 impl<T: Send + Sync + 'static, U> Selection<T, U> {
+    pub(super) fn new(live: &Live<T>, part: impl Part<T, U> + 'static) -> Self {
+        let part: Box<dyn Part<T, U>> = Box::new(part);
+        Self {
+            live: live.clone(),
+            part: Arc::new(Quiet::new(&live.name, part)),
+        }
+    }
+
+    /// The part in the next generation.
+    pub(crate) fn of(&self, draft: &Draft) -> U {
+        self.part.get(Slot::of(draft.slot(self.live.index)).value())
+    }
+
+    /// Whether that is equal to this one.
+    pub(crate) fn is(&self, draft: &Draft, part: &U) -> bool {
+        let slot = Slot::of(draft.slot(self.live.index));
+        self.part.is(slot.value(), part)
+    }
+
     /// The part of the current value.
     ///
     /// ```

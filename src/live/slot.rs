@@ -1,8 +1,8 @@
 //! Where one built value lives, together with what it was built from.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::publication::Publication;
 use super::reaper::{Reaper, Remains, Retire};
@@ -12,19 +12,30 @@ use crate::Stamp;
 ///
 /// # Invariants
 ///
-/// 1. `value` and `inputs` are `Some` until `drop` hands them to the reaper.
+/// 1. `value` is `Some` until `drop` hands it to the reaper, together with what it is kept by.
 /// 2. The inputs outlive the value: the reaper lets them go when it is done with the value, so
 ///    what was built from something is always gone before that something.
 pub(crate) struct Slot<T: Send + Sync + 'static> {
     home: Arc<Home>,
     value: Option<T>,
     stamp: Option<Stamp>,
-    inputs: Option<Box<dyn Any + Send + Sync>>,
+    inputs: Inputs,
+    /// Of a member of a collection: what the collection was built from that it belongs to, or did last.
+    anchor: Mutex<Inputs>,
     /// No other slot in this process has the number.
     serial: u64,
-    /// Whether it is or was part of a generation.
-    shown: AtomicBool,
+    stage: AtomicU8,
 }
+
+/// What a value was built from, in the form that its `Inputs` gave it.
+pub(crate) type Inputs = Option<Arc<dyn Any + Send + Sync>>;
+
+/// It was built, and may become part of a generation.
+const NEW: u8 = 0;
+/// It is or was part of a generation.
+const SHOWN: u8 = 1;
+/// It will never be part of one: its reload was refused, or was only a check.
+const DISCARDED: u8 = 2;
 
 /// The component that slots belong to.
 pub(crate) struct Home {
@@ -35,8 +46,11 @@ pub(crate) struct Home {
     /// values for ever.
     pub(crate) publication: Weak<Publication>,
     pub(crate) reaper: Reaper,
-    /// How the app ends a value. Set before the first one is built, if at all.
-    pub(crate) retire: OnceLock<Arc<Retire>>,
+    /// How the app ends a value. Set before the first one is built, if at all. Weak, because the
+    /// function may hold handles.
+    pub(crate) retire: OnceLock<Weak<Retire>>,
+    /// Of a collection: the members of which its value consists.
+    pub(crate) members: Option<fn(&dyn Any) -> Vec<AnySlot>>,
     /// The member of a collection whose slots these are.
     pub(crate) member: Option<Member>,
 }
@@ -52,13 +66,27 @@ pub(crate) type AnySlot = Arc<dyn ErasedSlot>;
 
 /// The part of a slot that needs no type.
 pub(crate) trait ErasedSlot: Any + Send + Sync {
-    fn stamp(&self) -> Option<Stamp>;
+    /// The component; of a member of a collection, with its key.
+    fn name(&self) -> &Arc<str>;
 
-    /// What the value was built from, in the form that its `Inputs` gave it.
-    fn inputs(&self) -> &(dyn Any + Send + Sync);
+    fn stamp(&self) -> Option<Stamp> {
+        None
+    }
 
-    /// To be called when it has become part of a generation.
-    fn show(&self);
+    fn inputs(&self) -> &Inputs {
+        &None
+    }
+
+    /// The slots of which the value consists, if it is a collection.
+    fn members(&self) -> Vec<AnySlot> {
+        Vec::new()
+    }
+
+    /// To be called when it has become part of a generation, of that collection if it is a member.
+    fn show(&self, _collection: &Inputs) {}
+
+    /// To be called when it will not become part of a generation, unless it is.
+    fn discard(&self) {}
 }
 
 impl<T: Send + Sync + 'static> Slot<T> {
@@ -66,7 +94,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
         home: &Arc<Home>,
         value: T,
         stamp: Option<Stamp>,
-        inputs: Box<dyn Any + Send + Sync>,
+        inputs: Inputs,
+        anchor: Inputs,
     ) -> Arc<Self> {
         if home.retire.get().is_some() {
             home.reaper.to_retire().add(&home.name);
@@ -77,9 +106,10 @@ impl<T: Send + Sync + 'static> Slot<T> {
             home: Arc::clone(home),
             value: Some(value),
             stamp,
-            inputs: Some(inputs),
+            inputs,
+            anchor: Mutex::new(anchor),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            shown: AtomicBool::new(false),
+            stage: AtomicU8::new(NEW),
         })
     }
 
@@ -97,19 +127,21 @@ impl<T: Send + Sync + 'static> Slot<T> {
         &self.home
     }
 
-    /// Whether it was current and is not any more.
+    /// Whether it is not current, and will not be.
     pub(crate) fn is_replaced(&self) -> bool {
         // Release and Acquire: whoever sees that it was shown sees the publication before that.
-        if !self.shown.load(Ordering::Acquire) {
-            return false;
+        match self.stage.load(Ordering::Acquire) {
+            NEW => return false,
+            DISCARDED => return true,
+            _ => {}
         }
         let Some(publication) = self.home.publication.upgrade() else {
-            return false;
+            // All handles are gone, and the manager with them.
+            return true;
         };
         let current = publication.current();
         let slot = current.slot(self.home.index);
-        let any: &dyn Any = &**slot;
-        if any.is::<Closed>() {
+        if Self::is_closed(slot) {
             return true;
         }
         let serial = match &self.home.member {
@@ -117,6 +149,11 @@ impl<T: Send + Sync + 'static> Slot<T> {
             None => Some(Self::of(slot).serial),
         };
         serial != Some(self.serial)
+    }
+
+    pub(super) fn is_closed(slot: &AnySlot) -> bool {
+        let slot: &dyn Any = &**slot;
+        slot.is::<Closed>()
     }
 
     /// The slot of a handle's own component. Its type is `T`, because the handle was made by the
@@ -149,38 +186,60 @@ impl Closed {
 }
 
 impl ErasedSlot for Closed {
-    fn stamp(&self) -> Option<Stamp> {
-        None
+    fn name(&self) -> &Arc<str> {
+        &self.0
     }
-
-    fn inputs(&self) -> &(dyn Any + Send + Sync) {
-        &()
-    }
-
-    fn show(&self) {}
 }
 
 impl<T: Send + Sync + 'static> ErasedSlot for Slot<T> {
+    fn name(&self) -> &Arc<str> {
+        &self.home.name
+    }
+
     fn stamp(&self) -> Option<Stamp> {
         self.stamp
     }
 
-    fn inputs(&self) -> &(dyn Any + Send + Sync) {
-        self.inputs
-            .as_deref()
-            .expect("a slot is emptied only by its drop")
+    fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
-    fn show(&self) {
-        self.shown.store(true, Ordering::Release);
+    fn members(&self) -> Vec<AnySlot> {
+        let members = self.home.members;
+        members.map_or(Vec::new(), |members| members(self.value()))
+    }
+
+    fn show(&self, collection: &Inputs) {
+        self.stage.store(SHOWN, Ordering::Release);
+        if self.home.member.is_some() {
+            let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut *anchor, collection.clone());
+            drop(anchor);
+            drop(before);
+        }
+        for member in self.members() {
+            member.show(&self.inputs);
+        }
+    }
+
+    fn discard(&self) {
+        let (from, to) = (NEW, DISCARDED);
+        let (order, fails) = (Ordering::Release, Ordering::Relaxed);
+        if self.stage.compare_exchange(from, to, order, fails).is_ok() {
+            self.members().iter().for_each(|member| member.discard());
+        }
     }
 }
 
 impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
         let value = self.value.take().expect("a value is dropped once");
-        let inputs = self.inputs.take().expect("a value is dropped once");
-        let remains = Remains::new(&self.home, Box::new(value), inputs);
+        let anchor = self
+            .anchor
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let kept_by = [self.inputs.take(), anchor.take()];
+        let remains = Remains::new(&self.home, Box::new(value), kept_by);
         self.home.reaper.reap(remains);
     }
 }

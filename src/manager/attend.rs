@@ -1,12 +1,13 @@
 //! Asks a notifier again and again, whatever becomes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::OnError;
+use super::backoff::Backoff;
+use super::core::Failure;
 use super::queue::Wanted;
 use super::shared::Shared;
 use super::status::NotifierStatus;
@@ -14,13 +15,6 @@ use crate::crew::{Entry, Job};
 use crate::notify::DynNotifier;
 use crate::panic::Quiet;
 use crate::{Error, StepError, Trigger};
-
-/// The pause after the first failure. It doubles with each further one, up to [`LONGEST`].
-const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(30);
-
-/// A notifier that worked for this long before it failed is not failing in a row.
-const STEADY: Duration = Duration::from_secs(60);
 
 /// A notifier, and where its failures go.
 pub(super) struct Attended {
@@ -36,15 +30,15 @@ impl Attended {
         mut self,
         shared: Arc<Shared>,
         policy: OnError,
-        fatal: mpsc::UnboundedSender<Error>,
+        fatal: mpsc::UnboundedSender<Failure>,
     ) {
         let _ledger = self.entry.ledger();
-        let mut pause = SHORTEST;
+        let mut backoff = Backoff::new();
         loop {
             let asked = Instant::now();
             match self.ask().await {
                 Ok(trigger) => {
-                    pause = SHORTEST;
+                    backoff.reset();
                     self.note(&shared, None);
                     shared.queue.push(Wanted::Reload, trigger);
                     // A notifier that is always ready must not keep others from running.
@@ -53,13 +47,12 @@ impl Attended {
                 Err(error) if policy == OnError::Stop => {
                     self.note(&shared, Some(error.clone()));
                     // Without a receiver the run is over, and nobody needs to be told.
-                    drop(fatal.send(Error::notifier(&self.entry.name, error)));
+                    let error = Error::notifier(&self.entry.name, error);
+                    drop(fatal.send(Failure::Of(error)));
                     return;
                 }
                 Err(error) => {
-                    if asked.elapsed() >= STEADY {
-                        pause = SHORTEST;
-                    }
+                    let pause = backoff.next(asked.elapsed());
                     tracing::error!(
                         target: "rekindle",
                         "notifier `{}` failed, asked again in {pause:?}: {}",
@@ -68,7 +61,6 @@ impl Attended {
                     );
                     self.note(&shared, Some(error));
                     sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST);
                 }
             }
         }
@@ -80,12 +72,15 @@ impl Attended {
     }
 
     fn note(&self, shared: &Shared, error: Option<StepError>) {
-        let status: &mut NotifierStatus = &mut shared.history().notifiers[self.index];
-        status.failures = if error.is_some() {
-            status.failures + 1
-        } else {
-            0
+        let mut history = shared.history();
+        let status: &mut NotifierStatus = &mut history.notifiers[self.index];
+        status.failures = match error {
+            Some(_) => status.failures + 1,
+            None => 0,
         };
-        status.error = error;
+        let before = std::mem::replace(&mut status.error, error);
+        drop(history);
+        // Not under the lock: an error is the app's.
+        drop(before);
     }
 }

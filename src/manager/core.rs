@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::OnError;
-use super::probation::{HeldBack, Probation};
+use super::probation::Probation;
 use super::shared::Shared;
 use super::tasks::Tasks;
 use super::under_way::UnderWay;
 use crate::Error;
-use crate::component::Graph;
+use crate::component::{Graph, HeldBack};
 use crate::crew::{Entry, Ledger};
+use crate::live::Generation;
 use crate::panic::Quiet;
 use crate::reloader::DynReloader;
 
@@ -25,7 +25,7 @@ pub(super) struct Core {
     pub(super) ledger: Arc<Ledger>,
     pub(super) tasks: Tasks,
     /// To the loop: what ends the run.
-    pub(super) fatal: mpsc::UnboundedSender<Error>,
+    pub(super) fatal: mpsc::UnboundedSender<Failure>,
     pub(super) policy: OnError,
     pub(super) under_way: UnderWay,
     /// Effects that failed or were skipped, and are tried again by the next reload.
@@ -33,8 +33,6 @@ pub(super) struct Core {
     pub(super) probation: Option<Probation>,
     /// What failed probation last.
     pub(super) failed_probation: Mutex<Option<HeldBack>>,
-    /// The shortest timeout of all steps.
-    pub(super) shortest: Duration,
 }
 
 /// A reloader.
@@ -43,7 +41,33 @@ pub(super) struct Hook {
     pub(super) reloader: Quiet<Arc<dyn DynReloader>>,
 }
 
+/// What ends the run.
+pub(super) enum Failure {
+    /// That of a reload or notifier.
+    Of(Error),
+    /// That of a task which began with this generation. If that is on probation, it ends that instead.
+    Task { generation: u64, error: Error },
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Of(error) | Self::Task { error, .. } => error,
+        }
+    }
+}
+
 impl Core {
+    /// To be called when these components of that generation have been replaced for good.
+    pub(super) fn replaced(&self, old: &Generation, changed: &[usize]) {
+        let Shared {
+            drains,
+            publication,
+            ..
+        } = &*self.shared;
+        drains.add(&self.graph, old, &publication.current(), changed);
+    }
+
     /// What the apply phase of this moment has not run: effects that are due, and all reloaders.
     pub(super) fn effects_to_come(&self) -> impl Iterator<Item = Arc<Entry>> {
         let due = self.due().clone().into_iter();

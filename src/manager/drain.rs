@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::component::Graph;
-use crate::live::{AnySlot, ErasedSlot, Generation, Generations, Pinned};
+use crate::live::{AnySlot, Draft, ErasedSlot, Generation, Generations, Pinned};
 use crate::race::race;
 
 /// How long old values may be held before that is reported, unless [`Manager::drain`] says
@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 ///
 /// Holders are counted while they come and go, so a moment later there may be others.
 ///
-/// `Display` is a phrase: ``component `pool` of generation 3, held for 31.0s by 2 guards``.
+/// `Display` is a phrase: ``component `pool` of generation 3, held for 31.0s by 2 guards and 0 leases``.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -72,7 +72,8 @@ impl Draining {
         &self.component
     }
 
-    /// The number of the last generation that had the value.
+    /// The number of the last generation that had the value; 0 if it was built by a reload that was
+    /// refused, or by a [check](crate::Handle::check).
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -114,10 +115,12 @@ impl fmt::Display for Draining {
             leases,
             ..
         } = self;
-        write!(
-            f,
-            "component `{component}` of generation {generation}, held for {held_for:.1?} by "
-        )?;
+        write!(f, "component `{component}` ")?;
+        match generation {
+            0 => f.write_str("that was never current")?,
+            _ => write!(f, "of generation {generation}")?,
+        }
+        write!(f, ", held for {held_for:.1?} by ")?;
         let plural = |count: usize| if count == 1 { "" } else { "s" };
         write!(
             f,
@@ -166,34 +169,33 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// What is to drain when the slot of this generation is replaced by that one, or closed.
-    pub(super) fn of(
+    /// What is to drain of a slot: itself, and the members that stay nowhere.
+    fn of(
         graph: &Graph,
         index: usize,
-        generation: &Generation,
-        new: Option<&AnySlot>,
-    ) -> Vec<Self> {
-        let (node, old) = (&graph.nodes[index], generation.slot(index));
+        generation: u64,
+        old: &AnySlot,
+        new: &AnySlot,
+    ) -> impl Iterator<Item = Self> {
         let address = |slot: &AnySlot| Arc::as_ptr(slot).cast::<()>();
-        let stays = new.map_or(Vec::new(), |new| node.build.members(new));
-        let stays: BTreeSet<_> = stays.iter().map(|(_, slot)| address(slot)).collect();
-        let mut goes = node.build.members(old);
-        goes.retain(|(_, slot)| !stays.contains(&address(slot)));
-        goes.push((Arc::clone(&node.entry.name), Arc::clone(old)));
-        let dependants = node.dependants.iter();
+        let stays: BTreeSet<_> = new.members().iter().map(address).collect();
+        let mut goes = old.members();
+        goes.retain(|slot| !stays.contains(&address(slot)));
+        goes.push(Arc::clone(old));
+        let dependants = graph.nodes[index].dependants.iter();
         let dependants: Arc<[_]> = dependants
             .map(|&index| (index, Arc::clone(&graph.nodes[index].entry.name)))
             .collect();
-        let drain = |(component, slot): (Arc<str>, AnySlot)| Self {
+        let since = Instant::now();
+        goes.into_iter().map(move |slot| Self {
             index,
-            component,
+            component: Arc::clone(slot.name()),
             dependants: Arc::clone(&dependants),
-            generation: generation.number,
-            since: Instant::now(),
+            generation,
+            since,
             slot: Arc::downgrade(&slot),
             said: false,
-        };
-        goes.into_iter().map(drain).collect()
+        })
     }
 
     fn is_held(&self) -> bool {
@@ -204,7 +206,7 @@ impl Drain {
     fn describe(
         &self,
         deadline: Duration,
-        generations: &Generations,
+        generations: &mut Generations,
         old: &BTreeSet<usize>,
     ) -> Draining {
         let holders = generations.holders(self.index, &self.slot);
@@ -244,18 +246,35 @@ impl Drains {
         self.lock().deadline
     }
 
-    /// To be called when these have been replaced for good: their time to drain begins.
-    pub(super) fn add(&self, replaced: Vec<Drain>) {
-        if replaced.is_empty() {
-            return;
+    /// To be called when these components of a generation have been replaced for good: their time to
+    /// drain begins.
+    pub(super) fn add(&self, graph: &Graph, old: &Generation, new: &Generation, changed: &[usize]) {
+        let drains = changed.iter().filter(|&&index| graph.nodes[index].drains);
+        self.extend(drains.flat_map(|&index| {
+            let (old_slot, new) = (old.slot(index), new.slot(index));
+            Drain::of(graph, index, old.number, old_slot, new)
+        }));
+    }
+
+    /// The same for what will never be current.
+    pub(super) fn add_unused(&self, graph: &Graph, draft: &Draft) {
+        let drains = draft.changed().iter();
+        let drains = drains.filter(|&&index| graph.nodes[index].drains);
+        self.extend(drains.flat_map(|&index| {
+            let (unused, current) = (draft.slot(index), draft.committed(index));
+            Drain::of(graph, index, 0, unused, current)
+        }));
+    }
+
+    fn extend(&self, drains: impl Iterator<Item = Drain>) {
+        let mut drains = drains.peekable();
+        if drains.peek().is_some() {
+            let mut list = self.lock();
+            list.drains.retain(Drain::is_held);
+            list.drains.extend(drains);
+            drop(list);
+            self.added.notify_one();
         }
-        let since = Instant::now();
-        let replaced = replaced.into_iter().map(|drain| Drain { since, ..drain });
-        let mut list = self.lock();
-        list.drains.retain(Drain::is_held);
-        list.drains.extend(replaced);
-        drop(list);
-        self.added.notify_one();
     }
 
     /// What is still held, in the order in which it was replaced.
@@ -303,13 +322,13 @@ impl Drains {
     /// Those that are wanted, of what is still held.
     fn describe(&self, mut wanted: impl FnMut(&mut Drain, Duration) -> bool) -> Vec<Draining> {
         // Before the list is locked, so that it is dropped after that.
-        let generations = self.pinned.generations();
+        let mut generations = self.pinned.generations();
         let mut list = self.lock();
         list.drains.retain(Drain::is_held);
         let old: BTreeSet<usize> = list.drains.iter().map(|drain| drain.index).collect();
         let List { deadline, drains } = &mut *list;
         let wanted = drains.iter_mut().filter_map(|drain| {
-            wanted(drain, *deadline).then(|| drain.describe(*deadline, &generations, &old))
+            wanted(drain, *deadline).then(|| drain.describe(*deadline, &mut generations, &old))
         });
         wanted.collect()
     }

@@ -7,15 +7,75 @@
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::drain::Drains;
 use crate::crew::{CENTURY, Job, Kind, Ledger};
-use crate::live::{Remains, ToRetire};
+use crate::live::{Remains, Retire, ToRetire};
 use crate::race::{Either, race};
+
+/// An old value that is being [retired](crate::Component::retire): what
+/// [`Status::retiring`](crate::Status::retiring) lists.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), rekindle::BoxError> {
+/// # let mut reload = rekindle::Manager::new().grace(std::time::Duration::from_millis(10));
+/// let pool = reload.source("pool", async || Ok("a pool"));
+/// pool.retire(async |_pool| std::future::pending::<()>().await).await?;
+/// let handle = reload.handle();
+/// let ended = reload
+///     .run(async move |_stop| {
+///         handle.reload("example").await?;
+/// #       while handle.status().retiring().is_empty() {
+/// #           tokio::task::yield_now().await;
+/// #       }
+///         let status = handle.status();
+///         let retiring = &status.retiring()[0];
+///         assert_eq!(retiring.component(), "pool");
+///         assert!(retiring.running_for() < std::time::Duration::from_secs(30));
+///         Ok(())
+///     })
+///     .await;
+/// // Nor has the last one ended when the run does.
+/// assert!(ended.is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Retiring {
+    component: Arc<str>,
+    running_for: Duration,
+}
+
+impl Retiring {
+    pub(super) fn of(ledger: &Ledger) -> Vec<Self> {
+        let running = ledger.running().into_iter();
+        let retiring = running.filter(|entry| entry.kind == Kind::Retire);
+        let retiring = retiring.map(|entry| Self {
+            component: Arc::clone(&entry.name),
+            running_for: entry
+                .since()
+                .map_or(Duration::ZERO, |since| since.elapsed()),
+        });
+        retiring.collect()
+    }
+
+    /// The name of the component; of a collection, with the key: `pools[web]`.
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
+    /// How long its function has been running.
+    pub fn running_for(&self) -> Duration {
+        self.running_for
+    }
+}
 
 /// Ends old values.
 pub(super) struct Reaping {
@@ -23,6 +83,8 @@ pub(super) struct Reaping {
     pub(super) to_retire: Arc<ToRetire>,
     pub(super) drains: Arc<Drains>,
     pub(super) ledger: Arc<Ledger>,
+    /// How the app ends values, which know it weakly.
+    pub(super) _retires: Vec<Arc<Retire>>,
 }
 
 impl Reaping {
@@ -52,7 +114,8 @@ impl Reaping {
                 Either::First(()) => ends = true,
                 Either::Second(Either::Second(Either::Second(Some(remains)))) => {
                     if remains.is_to_retire() {
-                        retiring.spawn(retire(remains, Arc::clone(&self.ledger)));
+                        let deadline = self.drains.deadline();
+                        retiring.spawn(retire(remains, Arc::clone(&self.ledger), deadline));
                     } else {
                         bury(remains, &self.ledger);
                     }
@@ -69,10 +132,16 @@ impl Reaping {
     }
 }
 
-async fn retire(mut remains: Remains, ledger: Arc<Ledger>) {
+async fn retire(mut remains: Remains, ledger: Arc<Ledger>, deadline: Duration) {
     let entry = ledger.add(Kind::Retire, remains.name(), CENTURY);
     let retired = match Job::start(&entry, || remains.retire()) {
-        Ok(job) => job.await,
+        Ok(mut job) => match race(&mut job, sleep(deadline)).await {
+            Either::First(retired) => retired,
+            Either::Second(()) => {
+                tracing::warn!(target: "rekindle", "still running: {entry}");
+                job.await
+            }
+        },
         Err(error) => Err(error),
     };
     if let Err(error) = retired {

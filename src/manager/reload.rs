@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::OnError;
-use super::core::Core;
+use super::core::{Core, Failure};
 use super::probation::Trial;
 use super::queue::{Batch, Wanted};
 use super::transaction::Transaction;
@@ -119,6 +119,7 @@ impl Reload {
             },
         };
         if let Some(previous) = self.trial.take() {
+            core.shared.history().on_probation = false;
             // At a stop, what is current stays: what fails then may fail because of it.
             if outcome == Outcome::Partial && !core.shared.stop.is_cancelled() {
                 story.failed = Some(steps);
@@ -128,7 +129,7 @@ impl Reload {
                 let changed = Transaction { core, reload }.roll_back(previous);
                 return Next::Back(back, changed);
             }
-            core.shared.drains.add(previous.replaced);
+            core.replaced(&previous.generation, &previous.changed);
         }
         self.tell(core, story, outcome, steps)
     }
@@ -158,7 +159,7 @@ impl Reload {
             return Next::Reload;
         }
         // Without a receiver the run is over, and nobody needs to be told.
-        drop(core.fatal.send(Error::reload(report)));
+        drop(core.fatal.send(Failure::Of(Error::reload(report))));
         Next::End
     }
 

@@ -10,14 +10,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
-use super::core::Core;
-use super::drain::{Drain, Draining};
+use super::core::{Core, Failure};
+use super::drain::Draining;
 use super::reap::Reaping;
 use super::serve::serve;
 use super::task::Task;
 use super::tasks::Tasks;
 use super::under_way::UnderWay;
-use crate::crew::CENTURY;
 use crate::error::Chain;
 use crate::panic::{catch, drop_quietly};
 use crate::{AppOutput, BoxError, Error, stragglers};
@@ -35,23 +34,12 @@ where
         notifiers,
         reaper,
         remains,
+        retires,
         probation,
         ..
     } = manager;
     stragglers::runs_here(&ledger);
     let (policy, closer) = (manager.policy, manager.closer);
-    let components = graph.nodes.iter().map(|node| node.entry.timeout());
-    let effects = graph.effects.iter().map(|effect| effect.entry.timeout());
-    let hooks = reloaders
-        .values()
-        .flatten()
-        .map(|hook| hook.entry.timeout());
-    let shortest = components
-        .chain(effects)
-        .chain(hooks)
-        .min()
-        .unwrap_or(CENTURY);
-
     let end_reaping = CancellationToken::new();
     let to_retire = Arc::clone(reaper.to_retire());
     let drains = Arc::clone(&shared.drains);
@@ -60,6 +48,7 @@ where
         to_retire: Arc::clone(&to_retire),
         drains: Arc::clone(&drains),
         ledger: Arc::clone(&ledger),
+        _retires: retires,
     };
     let mut reaping = Task(tokio::spawn(reaping.run(end_reaping.clone())));
     let (fatal, failures) = mpsc::unbounded_channel();
@@ -75,7 +64,6 @@ where
         due_effects: Mutex::default(),
         probation,
         failed_probation: Mutex::default(),
-        shortest,
     });
     // Before the first reload, which may replace them.
     if !shared.stop.is_cancelled() {
@@ -86,14 +74,20 @@ where
 
     let outcome = guarded(app, shared.stop.clone()).await;
     shared.close();
-    let failure = match serving.await {
-        Ok(failure) => failure,
+    let (failure, failures) = match serving.await {
+        Ok((failure, failures)) => (failure, Some(failures)),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down.
-        Err(_) => None,
+        Err(_) => (None, None),
     };
     let grace = ledger.grace();
     let late = core.tasks.end(grace).await;
+    let failures = failures.into_iter().flat_map(|mut failures| {
+        failures.close();
+        std::iter::from_fn(move || failures.try_recv().ok())
+    });
+    // Those of tasks that ended while the app was about to.
+    let failures: Vec<Error> = failures.map(Failure::into_error).collect();
     close(&core);
     // What nobody holds any more is ended before this returns. What is still held, by handles that
     // the app keeps, ends in place when they go.
@@ -114,9 +108,10 @@ where
     let left = left.keys();
     let left = left.map(|name| format!("a value of component `{name}`, not retired"));
     let leftovers = late.into_iter().chain(running).chain(held).chain(left);
-    let leftovers = leftovers.collect();
+    let mut leftovers: Vec<String> = leftovers.collect();
+    leftovers.dedup();
     drop(reaping);
-    conclude(failure, outcome, leftovers, grace)
+    conclude(failure, outcome, failures, leftovers, grace)
 }
 
 /// Takes what has to be retired, and what was built from it, out of everybody's reach.
@@ -125,28 +120,25 @@ fn close(core: &Core) {
     if closing.is_empty() {
         return;
     }
-    let publication = &core.shared.publication;
-    let current = publication.current();
-    let drains = closing
-        .iter()
-        .flat_map(|(index, _)| Drain::of(&core.graph, *index, &current, None));
-    let drains = drains.collect();
-    drop(current);
-    publication.close(closing);
-    core.shared.drains.add(drains);
+    let last = core.shared.publication.current();
+    let closed: Vec<usize> = closing.iter().map(|(index, _)| *index).collect();
+    core.shared.publication.close(closing);
+    core.replaced(&last, &closed);
 }
 
-/// What is told is what came first: the failure that ended the run, else how the app ended, else
-/// what did not end. What is not told is logged.
+/// What is told is what came first: the failure that ended the run, else how the app ended, else a
+/// failure after that, else what did not end. What is not told is logged.
 fn conclude(
     failure: Option<Error>,
     outcome: Result<(), BoxError>,
+    failures: Vec<Error>,
     leftovers: Vec<String>,
     grace: Duration,
 ) -> Result<(), BoxError> {
     let leftovers = (!leftovers.is_empty()).then(|| Error::still_running(leftovers, grace));
     let errors = failure.map(BoxError::from).into_iter().chain(outcome.err());
-    let mut errors = errors.chain(leftovers.map(BoxError::from));
+    let late = failures.into_iter().chain(leftovers);
+    let mut errors = errors.chain(late.map(BoxError::from));
     let told = errors.next();
     for error in errors {
         tracing::error!(target: "rekindle", "at the end: {}", Chain(&*error));

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::attend::Attended;
-use super::core::Core;
+use super::core::{Core, Failure};
 use super::shared::Shared;
 use super::supervise::Supervisor;
 use crate::Error;
@@ -28,8 +28,8 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Lets reloads be made until the stop. Gives the failure that ended the run, where the policy is to
-/// stop at the first one.
+/// Lets reloads be made until the stop. Gives the failure that ended the run, if one did, and whence
+/// others may come.
 ///
 /// # Cancel safety
 ///
@@ -38,8 +38,8 @@ pub(super) async fn serve(
     core: Arc<Core>,
     notifiers: Vec<Attended>,
     closer: CloseOnDrop,
-    mut failures: mpsc::UnboundedReceiver<Error>,
-) -> Option<Error> {
+    mut failures: mpsc::UnboundedReceiver<Failure>,
+) -> (Option<Error>, mpsc::UnboundedReceiver<Failure>) {
     let shared = &core.shared;
     let mut attending = JoinSet::new();
     for notifier in notifiers {
@@ -52,7 +52,11 @@ pub(super) async fn serve(
         let events = race(failed, supervisor.is_due());
         match race(shared.stop.cancelled(), events).await {
             Either::First(()) => break None,
-            Either::Second(Either::First(error)) => break Some(error),
+            Either::Second(Either::First(failure)) => {
+                if let Some(error) = supervisor.ends_with(failure) {
+                    break Some(error);
+                }
+            }
             Either::Second(Either::Second(due)) => supervisor.see_to(due).await,
         }
     };
@@ -61,7 +65,7 @@ pub(super) async fn serve(
     supervisor.stop().await;
     drop(closer);
     wind_down(&core, attending).await;
-    failure
+    (failure, failures)
 }
 
 /// Stops the notifiers, and waits for steps that block their thread, within the grace period. What

@@ -1,7 +1,7 @@
 //! What handles, the manager's loop and its transactions share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::drain::Drains;
 use super::handle::Reports;
 use super::queue::Queue;
+use super::reap::Retiring;
 use super::status::{History, Status};
+use crate::crew::Ledger;
 use crate::live::Publication;
 use crate::panic::wake_quietly;
 use crate::{Outcome, Report};
@@ -27,12 +29,14 @@ pub(super) struct Shared {
     /// When the grace period ends, once the stop was seen.
     give_up: OnceLock<Instant>,
     history: Mutex<History>,
+    /// Weak, because what runs keeps it, and nothing else has to.
+    ledger: Weak<Ledger>,
     /// `None` once there will be no more reports.
     reports: Mutex<Option<broadcast::Sender<Arc<Report>>>>,
 }
 
 impl Shared {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(ledger: &Arc<Ledger>) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let publication = Publication::new(id);
@@ -44,6 +48,7 @@ impl Shared {
             stop: CancellationToken::new(),
             give_up: OnceLock::new(),
             history: Mutex::default(),
+            ledger: Arc::downgrade(ledger),
             reports: Mutex::new(Some(broadcast::Sender::new(Reports::KEPT))),
         })
     }
@@ -57,6 +62,10 @@ impl Shared {
             stopping: self.stop.is_cancelled(),
             history,
             draining: self.drains.draining(),
+            retiring: self
+                .ledger
+                .upgrade()
+                .map_or(Vec::new(), |ledger| Retiring::of(&ledger)),
         }
     }
 
@@ -73,7 +82,9 @@ impl Shared {
 
     /// Takes note of a report and shows it to all observers.
     pub(super) fn publish(&self, report: &Arc<Report>) {
-        self.history().record(report);
+        let forgotten = self.history().record(report);
+        // Not under the lock: its errors are the app's.
+        drop(forgotten);
         match report.outcome() {
             // A check that finds something, and a stop, are what was asked for.
             Outcome::Rejected if report.is_check() => {
@@ -86,7 +97,13 @@ impl Shared {
             _ => tracing::info!(target: "rekindle", "{report}"),
         }
         // Not under the lock: those who are woken may want to subscribe.
-        let reports = self.reports().clone();
+        let reports = {
+            let reports = self.reports();
+            let heard = reports.as_ref();
+            heard
+                .filter(|reports| reports.receiver_count() > 0)
+                .cloned()
+        };
         if let Some(reports) = reports {
             // An error says that nobody listens.
             wake_quietly(|| drop(reports.send(Arc::clone(report))));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::drain::Draining;
+use super::reap::Retiring;
 use crate::{Outcome, Report, StepError};
 
 /// How many reports are kept.
@@ -43,6 +44,7 @@ pub struct Status {
     pub(super) stopping: bool,
     pub(super) history: History,
     pub(super) draining: Vec<Draining>,
+    pub(super) retiring: Vec<Retiring>,
 }
 
 impl Status {
@@ -85,6 +87,17 @@ impl Status {
     /// one that has to be), and are still held; the one that was replaced first comes first.
     pub fn draining(&self) -> &[Draining] {
         &self.draining
+    }
+
+    /// The old values that nobody holds any more, and whose [retirement](crate::Component::retire) has
+    /// not ended.
+    pub fn retiring(&self) -> &[Retiring] {
+        &self.retiring
+    }
+
+    /// Whether the current generation is on [probation](crate::Manager::probation).
+    pub fn is_on_probation(&self) -> bool {
+        self.history.on_probation
     }
 
     /// The names of the [pinned](crate::Manager::pin) settings that have another value now, which only
@@ -217,11 +230,11 @@ impl TaskStatus {
         }
     }
 
-    /// Takes note that it ended by itself.
-    pub(super) fn ended(&mut self, error: Option<&StepError>, restarts: bool) {
+    /// Takes note that it ended by itself. Gives the error of the last time.
+    pub(super) fn ended(&mut self, error: Option<&StepError>, restarts: bool) -> Option<StepError> {
         self.failures += 1;
-        self.error = error.cloned();
         self.ended = !restarts;
+        std::mem::replace(&mut self.error, error.cloned())
     }
 
     /// The component that it belongs to; of a collection, with the key: `listeners[127.0.0.1:80]`.
@@ -255,15 +268,17 @@ pub(super) struct History {
     consecutive_failures: u64,
     pub(super) notifiers: Vec<NotifierStatus>,
     pub(super) pending_restart: Arc<[Arc<str>]>,
+    pub(super) on_probation: bool,
     /// In the order in which they were started.
     pub(super) tasks: BTreeMap<u64, TaskStatus>,
 }
 
 impl History {
-    /// Takes note of a reload. Checks leave no trace: they changed nothing.
-    pub(super) fn record(&mut self, report: &Arc<Report>) {
+    /// Takes note of a reload, and gives the one that is forgotten for it. Checks leave no trace: they
+    /// changed nothing.
+    pub(super) fn record(&mut self, report: &Arc<Report>) -> Option<Arc<Report>> {
         if report.is_check() {
-            return;
+            return None;
         }
         let ended = Some(report.started() + report.took());
         match report.outcome() {
@@ -278,7 +293,10 @@ impl History {
                 self.consecutive_failures += 1;
             }
         }
-        self.reports.truncate(KEPT - 1);
         self.reports.push_front(Arc::clone(report));
+        match self.reports.len() > KEPT {
+            true => self.reports.pop_back(),
+            false => None,
+        }
     }
 }

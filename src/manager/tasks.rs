@@ -2,6 +2,9 @@
 //! and both overlap for as long as the old one needs.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,27 +13,24 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
+use super::core::Failure;
 use super::shared::Shared;
 use super::status::TaskStatus;
 use crate::component::{Graph, Runnable, Runs};
 use crate::crew::{CENTURY, Entry, Job, Kind, Ledger};
 use crate::live::AnySlot;
+use crate::panic::wake_quietly;
 use crate::race::{Either, race};
 use crate::{Error, OnExit, StepError};
-
-/// The pause before a task that ended is started again. It doubles with each further time, up to
-/// [`LONGEST`].
-const SHORTEST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(30);
-
-/// A task that ran for this long before it ended is not ending in a row.
-const STEADY: Duration = Duration::from_secs(60);
 
 /// All tasks of one manager.
 pub(super) struct Tasks {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
-    fatal: mpsc::UnboundedSender<Error>,
+    fatal: mpsc::UnboundedSender<Failure>,
+    /// Whether they are told to stop because all ends.
+    ending: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -47,12 +47,13 @@ impl Tasks {
     pub(super) fn new(
         shared: &Arc<Shared>,
         ledger: &Arc<Ledger>,
-        fatal: mpsc::UnboundedSender<Error>,
+        fatal: mpsc::UnboundedSender<Failure>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
             ledger: Arc::clone(ledger),
             fatal,
+            ending: Arc::default(),
             state: Mutex::default(),
         }
     }
@@ -62,13 +63,14 @@ impl Tasks {
         let current = self.shared.publication.current();
         for (index, node) in graph.nodes.iter().enumerate() {
             if let Some(runs) = &node.runs {
-                self.switch(index, runs, current.slot(index));
+                self.switch(index, runs, current.slot(index), current.number);
             }
         }
     }
 
-    /// This slot is current now: starts what is new, and tells what is not any more to stop.
-    pub(super) fn switch(&self, index: usize, runs: &Runs, slot: &AnySlot) {
+    /// This slot is current now, of that generation: starts what is new, and tells what is not any more
+    /// to stop.
+    pub(super) fn switch(&self, index: usize, runs: &Runs, slot: &AnySlot, generation: u64) {
         let mut state = self.lock();
         // Those that have ended are forgotten.
         while state.attended.try_join_next().is_some() {}
@@ -86,7 +88,9 @@ impl Tasks {
                 let attended = Attended {
                     id: state.started,
                     runnable,
+                    generation,
                     stop: stop.clone(),
+                    ending: Arc::clone(&self.ending),
                     on_exit: runs.on_exit,
                     shared: Arc::clone(&self.shared),
                     ledger: Arc::clone(&self.ledger),
@@ -111,6 +115,8 @@ impl Tasks {
             let running = std::mem::take(&mut state.running);
             (running, std::mem::take(&mut state.attended))
         };
+        // Release pairs with the Acquire in `overdue`: who is told after this has the grace period.
+        self.ending.store(true, Ordering::Release);
         let tokens = running.values().flat_map(BTreeMap::values);
         tokens.for_each(CancellationToken::cancel);
         let all = async { while attended.join_next().await.is_some() {} };
@@ -132,39 +138,44 @@ struct Attended {
     /// started again.
     id: u64,
     runnable: Runnable,
+    /// With which it began.
+    generation: u64,
     stop: CancellationToken,
+    ending: Arc<AtomicBool>,
     on_exit: OnExit,
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
-    fatal: mpsc::UnboundedSender<Error>,
+    fatal: mpsc::UnboundedSender<Failure>,
 }
 
 impl Attended {
     async fn run(mut self) {
-        let mut pause = SHORTEST;
+        let mut backoff = Backoff::new();
         loop {
             let began = Instant::now();
             let Some(result) = self.once().await else {
                 return;
             };
-            if began.elapsed() >= STEADY {
-                pause = SHORTEST;
-            }
-            self.report(&result, pause);
             match self.on_exit {
                 OnExit::Restart => {
+                    let pause = backoff.next(began.elapsed());
+                    self.report(&result, format_args!("is started again in {pause:?}"));
                     if let Either::First(()) = race(self.stop.cancelled(), sleep(pause)).await {
                         return;
                     }
-                    pause = (pause * 2).min(LONGEST);
                 }
-                OnExit::Leave => return self.stop.cancelled().await,
+                OnExit::Leave => {
+                    self.report(&result, format_args!("stays ended"));
+                    return self.stop.cancelled().await;
+                }
                 OnExit::Stop => {
+                    self.report(&result, format_args!("ends the run"));
+                    let failure = Failure::Task {
+                        generation: self.generation,
+                        error: Error::task(&self.runnable.name, result.err()),
+                    };
                     // Without a receiver the run is over, and nobody needs to be told.
-                    drop(
-                        self.fatal
-                            .send(Error::task(&self.runnable.name, result.err())),
-                    );
+                    drop(self.fatal.send(failure));
                     return self.stop.cancelled().await;
                 }
             }
@@ -173,9 +184,14 @@ impl Attended {
 
     /// Runs the task. What it came to, unless it was told to stop.
     async fn once(&mut self) -> Option<Result<(), StepError>> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
         let entry = self.ledger.add(Kind::Task, &self.runnable.name, CENTURY);
+        // Not ours, which the task might cancel, or wait for with a waker that panics.
+        let told = CancellationToken::new();
         let start = || match &self.runnable.start {
-            Some(start) => start(self.stop.clone()),
+            Some(start) => start(told.clone()),
             None => unreachable!("what was told to stop is not started again"),
         };
         let mut job = match Job::start(&entry, start) {
@@ -189,23 +205,27 @@ impl Attended {
             self.stopped(result);
             return None;
         }
+        wake_quietly(|| told.cancel());
         // From here on the value is the task's alone, which may let go of it before it ends.
         self.runnable.start = None;
         let deadline = self.shared.drains.deadline();
-        match timeout(deadline, &mut job).await {
-            Ok(result) => self.stopped(result),
-            Err(_) => self.late(&entry, deadline),
+        match race(&mut job, self.overdue(deadline)).await {
+            Either::First(result) => self.stopped(result),
+            Either::Second(()) => self.late(&entry, deadline),
         }
         None
     }
 
-    fn report(&self, result: &Result<(), StepError>, pause: Duration) {
+    /// Resolves when a task that was told to stop has had its time. At the end there is another limit.
+    async fn overdue(&self, deadline: Duration) {
+        sleep(deadline).await;
+        if self.ending.load(Ordering::Acquire) {
+            pending::<()>().await;
+        }
+    }
+
+    fn report(&self, result: &Result<(), StepError>, then: fmt::Arguments<'_>) {
         let name = &self.runnable.name;
-        let then = match self.on_exit {
-            OnExit::Restart => format!("is started again in {pause:?}"),
-            OnExit::Leave => "stays ended".to_owned(),
-            OnExit::Stop => "ends the run".to_owned(),
-        };
         match result {
             Ok(()) => tracing::warn!(
                 target: "rekindle",
@@ -217,10 +237,13 @@ impl Attended {
                 error.chain(),
             ),
         }
+        let restarts = self.on_exit == OnExit::Restart;
         let mut history = self.shared.history();
-        if let Some(status) = history.tasks.get_mut(&self.id) {
-            status.ended(result.as_ref().err(), self.on_exit == OnExit::Restart);
-        }
+        let status = history.tasks.get_mut(&self.id);
+        let before = status.and_then(|status| status.ended(result.as_ref().err(), restarts));
+        drop(history);
+        // Not under the lock: an error is the app's.
+        drop(before);
     }
 
     fn stopped(&self, result: Result<(), StepError>) {
@@ -244,6 +267,8 @@ impl Attended {
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        self.shared.history().tasks.remove(&self.id);
+        let status = self.shared.history().tasks.remove(&self.id);
+        // Not under the lock: its error is the app's.
+        drop(status);
     }
 }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::core::{Core, Hook};
-use super::drain::Drain;
-use super::probation::{HeldBack, Previous, Probation};
+use super::probation::{Previous, Probation, Verdict};
 use super::reload::{Ending, Reload};
-use crate::component::prepare;
+use crate::component::{HeldBack, Prepared, prepare};
 use crate::crew::{BoxFuture, Crew, Entry, Finished, Made};
 use crate::live::Draft;
 use crate::{Action, Outcome, Step, StepError};
@@ -31,55 +30,33 @@ enum Halt {
 
 impl Transaction<'_> {
     pub(super) async fn run(&self) -> Ending {
-        let base = self.core.shared.publication.current();
-        let Some(draft) = prepare(
-            &self.core.graph,
-            base,
-            self.core.ledger.clock(),
-            &self.reload.gate,
-            &self.reload.log,
-        )
-        .await
-        else {
-            return Ending::Outcome(Outcome::Rejected);
-        };
-        let changed: Vec<usize> = draft.changed().collect();
+        let Self { core, reload } = *self;
+        let mut draft = Draft::on(&core.shared.publication);
+        match self.prepare(&mut draft).await {
+            Ok(Prepared::Ready) => {}
+            // Whatever failed, the log says so.
+            _ => return self.discard(&draft, Outcome::Rejected),
+        }
+        let changed = draft.changed().to_vec();
         let any = !changed.is_empty();
-        if any {
-            let pending = self.core.graph.pending(&draft).into();
-            *self
-                .reload
-                .pending
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(pending);
-        }
-        let stamps = self.stamps(&draft);
-        if let Some(error) = self.held_back(&stamps) {
-            self.reload.log.add(error);
-            return Ending::Outcome(Outcome::Rejected);
-        }
-        if self.reload.check {
-            return Ending::Outcome(if any {
+        if reload.check {
+            let outcome = if any {
                 Outcome::Valid
             } else {
                 Outcome::Unchanged
-            });
+            };
+            return self.discard(&draft, outcome);
         }
-        let probation = self.core.probation.as_ref().filter(|_| any);
-        let committed = self.reload.gate.commit(|| {
-            if !any {
-                return;
-            }
-            let previous = self.core.shared.publication.current();
-            let replaced = self.commit(draft);
-            match probation {
-                Some(_) => self.reload.trial.begin(Previous {
-                    generation: previous,
-                    changed: changed.clone(),
-                    stamps,
-                    replaced,
-                }),
-                None => self.core.shared.drains.add(replaced),
+        let probation = core.probation.as_ref().filter(|_| any);
+        if probation.is_some()
+            && let Some(step) = self.busy(&changed)
+        {
+            reload.log.add(step);
+            return self.discard(&draft, Outcome::Rejected);
+        }
+        let committed = reload.gate.commit(|| {
+            if any {
+                self.commit(draft, probation.is_some());
             }
         });
         if !committed {
@@ -89,33 +66,98 @@ impl Transaction<'_> {
         let mut applied = self.run_effects(&changed).await;
         if let Some(probation) = probation.filter(|_| applied.is_ok()) {
             applied = self.probate(probation).await;
-            if applied.is_ok()
-                && !self.is_stopped()
-                && let Some(previous) = self.reload.trial.pass(&self.reload.gate)
-            {
-                *self.core.held_back() = None;
-                self.core.shared.drains.add(previous.replaced);
-            }
         }
         match self.run_reloaders(applied).await {
-            Ok(()) => Ending::Outcome(if any {
-                Outcome::Applied
-            } else {
-                Outcome::Unchanged
-            }),
+            Ok(()) if any => Ending::Outcome(Outcome::Applied),
+            Ok(()) => Ending::Outcome(Outcome::Unchanged),
             Err(Halt::Failed) => Ending::Outcome(Outcome::Partial),
             Err(Halt::Stopped) => Ending::Interrupted,
         }
     }
 
+    /// Builds what is to be committed, and looks at everything that may refuse it.
+    async fn prepare(&self, draft: &mut Draft) -> Result<Prepared, ()> {
+        let Self { core, reload } = *self;
+        let (graph, clock) = (&core.graph, core.ledger.clock());
+        let held_back = core.held_back().clone();
+        let held = held_back.as_ref();
+        let prepared = prepare(graph, draft, held, clock, &reload.gate, &reload.log).await;
+        if let Prepared::HeldBack(source) = prepared {
+            reload.log.add(self.failed_before(source));
+            if !reload.check {
+                // What could not be done when it was rolled back is not held back with it.
+                _ = self.run_effects(&[]).await;
+            }
+        }
+        let Prepared::Ready = prepared else {
+            return Ok(prepared);
+        };
+        if held_back.is_some() && !reload.check {
+            // It has changed. To have been something else is enough, whatever it is next time.
+            *core.held_back() = None;
+        }
+        if !draft.changed().is_empty() {
+            let pending = graph.pending(draft).map_err(|step| reload.log.add(step))?;
+            let mut place = reload
+                .pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *place = Some(pending.into());
+        }
+        Ok(Prepared::Ready)
+    }
+
+    /// Ends a reload that changes nothing. What it has built is on its way to be retired.
+    fn discard(&self, draft: &Draft, outcome: Outcome) -> Ending {
+        let Self { core, .. } = *self;
+        core.shared.drains.add_unused(&core.graph, draft);
+        Ending::Outcome(outcome)
+    }
+
+    async fn probate(&self, probation: &Probation) -> Result<(), Halt> {
+        let Self { core, reload } = *self;
+        let began = Instant::now();
+        let failed = match probation.judge(&reload.trial, &core.shared).await {
+            Verdict::Stopped => return Err(Halt::Stopped),
+            Verdict::Failed(error) => error,
+            Verdict::Passed => match reload.trial.pass(&reload.gate) {
+                Ok(Some(previous)) => {
+                    core.shared.history().on_probation = false;
+                    core.replaced(&previous.generation, &previous.changed);
+                    return Ok(());
+                }
+                Ok(None) => return Err(Halt::Stopped),
+                Err(error) => error,
+            },
+        };
+        let step = Step::failed(&probation.entry, failed, began.elapsed());
+        reload.log.add(step);
+        Err(Halt::Failed)
+    }
+
+    /// What still runs though it was given up, and would have to run again now.
+    fn busy(&self, changed: &[usize]) -> Option<Step> {
+        let Self { core, .. } = *self;
+        let probe = core.probation.iter().map(|probation| &probation.entry);
+        let due = core.due().clone();
+        let effects = changed.iter();
+        let effects = effects.flat_map(|&node| &core.graph.nodes[node].effects);
+        let effects = effects.copied().chain(due);
+        let effects = effects.map(|effect| &core.graph.effects[effect].entry);
+        let busy = probe.chain(effects).find(|entry| entry.is_running())?;
+        Some(Step::failed(busy, StepError::busy(), Duration::ZERO))
+    }
+
     /// Makes the previous values current again. The components that change by that.
     pub(super) fn roll_back(&self, previous: Previous) -> Vec<usize> {
-        let mut draft = Draft::on(self.core.shared.publication.current());
+        let Self { core, .. } = *self;
+        let mut draft = Draft::on(&core.shared.publication);
         for &index in &previous.changed {
             draft.replace(index, Arc::clone(previous.generation.slot(index)));
         }
-        self.core.shared.drains.add(self.commit(draft));
-        *self.core.held_back() = Some(previous.stamps);
+        self.commit(draft, false);
+        let stamps = previous.stamps;
+        *core.held_back() = Some(stamps).filter(|stamps| !stamps.is_empty());
         previous.changed
     }
 
@@ -127,17 +169,7 @@ impl Transaction<'_> {
         }
     }
 
-    async fn probate(&self, probation: &Probation) -> Result<(), Halt> {
-        let began = Instant::now();
-        let passed = probation.pass(&self.core.shared).await;
-        passed.map_err(|error| {
-            let step = Step::failed(&probation.entry, error, began.elapsed());
-            self.reload.log.add(step);
-            Halt::Failed
-        })
-    }
-
-    /// The stamps of the sources that changed, of those that have one.
+    /// The stamps of these sources, of those that have one.
     fn stamps(&self, draft: &Draft) -> HeldBack {
         let sources = self.core.graph.sources.iter().copied();
         let changed = sources.filter(|&source| draft.is_changed(source));
@@ -145,45 +177,45 @@ impl Transaction<'_> {
         stamped.flatten().collect()
     }
 
-    /// Why this is refused, if it is what failed the probation last, and nothing else.
-    fn held_back(&self, stamps: &HeldBack) -> Option<Step> {
-        let held = self.core.held_back();
-        let (source, _) = held.as_ref().filter(|held| *held == stamps)?.first()?;
-        let name = &self.core.graph.nodes[*source].entry.name;
+    /// Why this is refused: it is what failed its probation last.
+    fn failed_before(&self, source: usize) -> Step {
+        let Core {
+            graph, probation, ..
+        } = self.core;
+        let name = &graph.nodes[source].entry.name;
         let error = format!("`{name}` is as it was when it failed probation; edit it to try again");
-        let entry = &self.core.probation.as_ref()?.entry;
-        Some(Step::failed(
-            entry,
-            StepError::error(error.into()),
-            Duration::ZERO,
-        ))
+        let probation = probation.as_ref().expect("there is one that it failed");
+        let error = StepError::error(error.into());
+        Step::failed(&probation.entry, error, Duration::ZERO)
     }
 
-    /// Makes the draft current: its values, and its tasks. What it replaces.
-    fn commit(&self, draft: Draft) -> Vec<Drain> {
-        let (publication, graph) = (&self.core.shared.publication, &self.core.graph);
-        let previous = publication.current();
-        let drained = draft.changed().filter(|&index| graph.nodes[index].drains);
-        let replaced =
-            drained.flat_map(|index| Drain::of(graph, index, &previous, Some(draft.slot(index))));
-        let replaced = replaced.collect();
-        drop(previous);
-        let running = draft
-            .changed()
-            .filter(|&index| graph.nodes[index].runs.is_some());
-        let running: Vec<_> = running.collect();
-        let changed = draft.changed();
-        let members = changed.flat_map(|index| graph.nodes[index].build.members(draft.slot(index)));
-        let members: Vec<_> = members.collect();
-        publication.commit(draft);
-        members.iter().for_each(|(_, member)| member.show());
-        let current = publication.current();
-        for index in running {
-            if let Some(runs) = &graph.nodes[index].runs {
-                self.core.tasks.switch(index, runs, current.slot(index));
+    /// Makes the draft current: its values, and its tasks.
+    fn commit(&self, draft: Draft, on_trial: bool) {
+        let Self { core, reload } = *self;
+        let previous = draft.base().clone();
+        let stamps = if on_trial {
+            self.stamps(&draft)
+        } else {
+            HeldBack::new()
+        };
+        let changed = draft.commit();
+        let current = core.shared.publication.current();
+        for &index in &changed {
+            if let Some(runs) = &core.graph.nodes[index].runs {
+                let slot = current.slot(index);
+                core.tasks.switch(index, runs, slot, current.number);
             }
         }
-        replaced
+        if on_trial {
+            core.shared.history().on_probation = true;
+            reload.trial.begin(Previous {
+                generation: previous,
+                changed,
+                stamps,
+            });
+        } else {
+            core.replaced(&previous, &changed);
+        }
     }
 
     /// Runs all reloaders by ascending priority, one group at a time, unless what came before failed.
@@ -212,9 +244,10 @@ impl Transaction<'_> {
         }
         // Until it has run well, an effect counts as due.
         self.core.due().extend(&candidates);
-        let now = Draft::on(self.core.shared.publication.current());
+        let now = Draft::on(&self.core.shared.publication);
         let entry = |index: usize| &graph.effects[index].entry;
-        let mut group = Group::new(self, entry, |index| {
+        let mut group = Group::new(self, entry, |index, inputs| {
+            graph.effects[index].run.ran_with(inputs);
             self.core.due().remove(&index);
         });
         // First all are asked, so that what is left in `due` when this is given up is really due.
@@ -223,7 +256,7 @@ impl Transaction<'_> {
             let effect = &graph.effects[index];
             let due = effect.entry.watch(|| effect.run.is_due(&now));
             match due {
-                Ok(false) => group.well(index),
+                Ok(false) => _ = self.core.due().remove(&index),
                 due => asked.push((index, due)),
             }
             group.crew.breathe().await;
@@ -244,7 +277,7 @@ impl Transaction<'_> {
     }
 
     async fn run_hooks(&self, hooks: &[Hook]) -> Result<(), Halt> {
-        let mut group = Group::new(self, |index: usize| &hooks[index].entry, |_| ());
+        let mut group = Group::new(self, |index: usize| &hooks[index].entry, |_, ()| ());
         for (index, hook) in hooks.iter().enumerate() {
             group.start(index, || {
                 Arc::clone(&hook.reloader).start(self.reload.triggers.clone())
@@ -268,17 +301,22 @@ impl Transaction<'_> {
 
 /// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
 /// of the others.
-struct Group<'a, E, W> {
+struct Group<'a, T, E, W> {
     transaction: &'a Transaction<'a>,
-    crew: Crew<()>,
+    crew: Crew<T>,
     /// The entry of each.
     entry: E,
-    /// Called with each that ran well, unless the reload was given up by then.
+    /// Called with what each gave that ran well, unless the reload was given up by then.
     note_well: W,
     halted: Result<(), Halt>,
 }
 
-impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
+impl<'a, T, E, W> Group<'a, T, E, W>
+where
+    T: Send + 'static,
+    E: Fn(usize) -> &'a Arc<Entry>,
+    W: Fn(usize, T),
+{
     fn new(transaction: &'a Transaction<'a>, entry: E, note_well: W) -> Self {
         Self {
             transaction,
@@ -289,7 +327,7 @@ impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
         }
     }
 
-    fn start(&mut self, index: usize, make: impl FnOnce() -> BoxFuture<'static, ()>) {
+    fn start(&mut self, index: usize, make: impl FnOnce() -> BoxFuture<'static, T>) {
         if self.transaction.reload.gate.is_given_up() {
             return;
         }
@@ -299,21 +337,17 @@ impl<'a, E: Fn(usize) -> &'a Arc<Entry>, W: Fn(usize)> Group<'a, E, W> {
         }
     }
 
-    fn end(&mut self, finished: Finished<()>) {
+    fn end(&mut self, finished: Finished<T>) {
         let Finished { id, result, took } = finished;
         match result {
-            Ok(()) => {
+            Ok(result) => {
                 let step = Step::new((self.entry)(id), Action::Ran, took);
                 self.transaction.reload.log.add(step);
-                self.well(id);
+                if !self.transaction.reload.gate.is_given_up() {
+                    (self.note_well)(id, result);
+                }
             }
             Err(error) => self.fail(id, error, took),
-        }
-    }
-
-    fn well(&self, index: usize) {
-        if !self.transaction.reload.gate.is_given_up() {
-            (self.note_well)(index);
         }
     }
 

@@ -1,21 +1,21 @@
 //! How a collection is built: what is set as before keeps its value, the rest is built, concurrently.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::component::graph::{Build, Fresh};
+use crate::component::graph::{Build, Fresh, seen};
 use crate::component::inputs::Bound;
 use crate::component::runner::{Runnable, Runner};
-use crate::crew::{BoxFuture, Crew, Kind, Ledger, Made};
-use crate::live::{AnySlot, Draft, Home, Keyed, Lease, Publication, Reaper, Retire, Slot};
+use crate::crew::{BoxFuture, Crew, Entry, Kind, Ledger, Made};
+use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Retire, Slot};
+use crate::panic::Quiet;
 use crate::{BoxError, Built, Done, StepError};
 
 /// What can be a key. `Display` names it in reports and errors.
@@ -30,24 +30,30 @@ impl<S: PartialEq + Clone + Send + Sync + 'static> Setting for S {}
 
 /// What the members of one collection have in common.
 pub(in crate::component) struct Members {
-    /// The collection.
-    pub(crate) name: Arc<str>,
-    pub(crate) index: usize,
-    pub(crate) publication: Weak<Publication>,
-    pub(crate) reaper: Reaper,
+    pub(crate) collection: Arc<Home>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) retire: OnceLock<Arc<Retire>>,
+    pub(crate) retire: Option<Weak<Retire>>,
     /// How long the build of one may take.
-    pub(crate) timeout: Mutex<Duration>,
+    pub(crate) timeout: Duration,
+    /// The call that tells which there are. The collection as a whole may take as long as all of its
+    /// members, so it has no time of its own.
+    pub(crate) telling: Arc<Entry>,
 }
 
 impl Members {
-    pub(in crate::component) fn set_timeout(&self, timeout: Duration) {
-        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout;
-    }
-
-    fn timeout(&self) -> Duration {
-        *self.timeout.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(in crate::component) fn new(
+        collection: &Arc<Home>,
+        ledger: &Arc<Ledger>,
+        retire: Option<&Arc<Retire>>,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            collection: Arc::clone(collection),
+            ledger: Arc::clone(ledger),
+            retire: retire.map(Arc::downgrade),
+            timeout,
+            telling: ledger.add(Kind::Component, &collection.name, timeout),
+        }
     }
 
     /// The names of those whose build has not ended.
@@ -59,14 +65,18 @@ impl Members {
 
     /// Where the slot of this member will belong.
     fn home<K: Key, V: Send + Sync + 'static>(&self, key: &K) -> Arc<Home> {
-        let name = format!("{}[{key}]", self.name).into();
+        let name = format!("{}[{key}]", self.collection.name).into();
         let key = key.clone();
         Arc::new(Home {
             name,
-            index: self.index,
-            publication: Weak::clone(&self.publication),
-            reaper: self.reaper.clone(),
-            retire: self.retire.clone(),
+            index: self.collection.index,
+            publication: Weak::clone(&self.collection.publication),
+            reaper: self.collection.reaper.clone(),
+            retire: self
+                .retire
+                .clone()
+                .map_or_else(OnceLock::new, OnceLock::from),
+            members: None,
             member: Some(Box::new(move |slot| {
                 let collection = Slot::<Keyed<K, V>>::of(slot).value();
                 collection.get(&key).map(Lease::serial)
@@ -77,11 +87,10 @@ impl Members {
 
 /// A component with one value per key.
 pub(super) struct Collection<B, F, G, K, S> {
-    pub(super) home: Arc<Home>,
     pub(super) members: Arc<Members>,
     pub(super) inputs: B,
-    pub(super) settings: F,
-    pub(super) build: G,
+    pub(super) settings: Quiet<F>,
+    pub(super) build: Quiet<G>,
     pub(super) keys: PhantomData<fn(K, S)>,
 }
 
@@ -95,16 +104,18 @@ where
     S: Setting,
 {
     fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool {
-        let seen: &dyn Any = committed.inputs();
-        let seen = seen
-            .downcast_ref()
-            .expect("a slot keeps the inputs of its own component");
-        !self.inputs.is_unchanged(draft, seen)
+        !self.inputs.is_unchanged(draft, seen(committed.inputs()))
     }
 
     fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
         let (values, seen) = self.inputs.values(draft);
-        let settings = self.settings.clone()(values);
+        let inputs: Inputs = Some(Arc::new(seen));
+        let settings = {
+            let Ok(_telling) = self.members.telling.enter() else {
+                return Box::pin(ready(Err(StepError::busy().into())));
+            };
+            F::clone(&self.settings)(values)
+        };
         let mut built: BTreeMap<K, Lease<Value<Fut>>> = BTreeMap::new();
         let mut due = Vec::new();
         let before = committed.map(|slot| Slot::<Keyed<K, Value<Fut>>>::of(slot).value());
@@ -116,8 +127,8 @@ where
                 _ => due.push((key, setting)),
             }
         }
-        let (home, members) = (Arc::clone(&self.home), Arc::clone(&self.members));
-        let build = self.build.clone();
+        let members = Arc::clone(&self.members);
+        let build = G::clone(&self.build);
         Box::pin(async move {
             // One that was given up and still blocks its thread is not joined by another.
             let busy = members.running();
@@ -129,16 +140,17 @@ where
                 if busy.contains(&home.name) {
                     return Err(failed(&key, StepError::busy()));
                 }
-                let timeout = members.timeout();
+                let timeout = members.timeout;
                 let entry = members.ledger.add(Kind::Member, &home.name, timeout);
                 let build = build.clone();
-                let given = key.clone();
+                let (given, anchor) = (key.clone(), inputs.clone());
                 // In a slot from the beginning: whatever becomes of the others, it is retired.
                 let make = || {
                     let future = build(given, setting.clone());
                     Made::Future(Box::pin(async move {
                         let value = future.await.into_result()?;
-                        Ok(Lease::new(Slot::new(&home, value, None, Box::new(setting))))
+                        let setting: Inputs = Some(Arc::new(setting));
+                        Ok(Lease::new(Slot::new(&home, value, None, setting, anchor)))
                     }))
                 };
                 keys.push(key);
@@ -156,15 +168,9 @@ where
                     None => break,
                 }
             }
-            let slot = Slot::new(&home, Keyed(built), None, Box::new(seen));
+            let slot = Slot::new(&members.collection, Keyed(built), None, inputs, None);
             Ok(Fresh::Slot(slot))
         })
-    }
-
-    fn members(&self, slot: &AnySlot) -> Vec<(Arc<str>, AnySlot)> {
-        let collection = Slot::<Keyed<K, Value<Fut>>>::of(slot).value();
-        let members = collection.0.values();
-        members.map(|lease| lease.erased()).collect()
     }
 }
 
@@ -172,8 +178,7 @@ where
 type Value<Fut> = <<Fut as Future>::Output as Built>::Value;
 
 fn is_built_from<V: Send + Sync + 'static, S: Setting>(lease: &Lease<V>, setting: &S) -> bool {
-    let before: &dyn Any = lease.inputs();
-    before.downcast_ref() == Some(setting)
+    seen::<S>(lease.inputs()) == setting
 }
 
 fn failed(key: &impl fmt::Display, error: StepError) -> BoxError {
@@ -204,14 +209,14 @@ impl StdError for MemberError {
 
 /// A collection each of whose values is a task.
 pub(super) struct Many<K, V, F> {
-    run: Arc<F>,
+    run: Arc<Quiet<F>>,
     values: PhantomData<fn(K, V)>,
 }
 
 impl<K, V, F> Many<K, V, F> {
-    pub(super) fn new(run: F) -> Self {
+    pub(super) fn new(name: &Arc<str>, run: F) -> Self {
         Self {
-            run: Arc::new(run),
+            run: Arc::new(Quiet::new(name, run)),
             values: PhantomData,
         }
     }
@@ -226,7 +231,7 @@ where
 {
     fn tasks(&self, slot: &AnySlot) -> Vec<Runnable> {
         let collection = Slot::<Keyed<K, V>>::of(slot).value();
-        let runnable = |lease: &Lease<V>| Runnable::new(lease.name(), lease.clone(), &self.run);
+        let runnable = |lease: &Lease<V>| Runnable::new(lease.clone(), &self.run);
         collection.0.values().map(runnable).collect()
     }
 }
