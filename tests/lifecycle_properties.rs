@@ -210,10 +210,11 @@ impl Test {
         };
         let expected = self.expected(&wanted, check);
         assert_eq!(outcome, expected, "{op:?} to {wanted:?}");
+        if !check && self.held_back.as_ref() != Some(&wanted) {
+            self.held_back = None;
+        }
         match outcome {
-            Outcome::Applied => {
-                (self.held_back, self.current) = (None, wanted);
-            }
+            Outcome::Applied => self.current = wanted,
             Outcome::RolledBack => self.held_back = Some(wanted),
             _ => {}
         }

@@ -396,10 +396,16 @@ async fn an_effect_that_failed_on_the_way_back_is_tried_again_though_the_file_is
 
 #[tokio::test]
 async fn what_was_edited_and_edited_back_is_tried_again() {
+    const BAD: u64 = 9;
     let (dial, sick) = (Dial::new(1), Arc::new(AtomicBool::new(true)));
     let health = Arc::clone(&sick);
     let mut reload = Manager::new().probation(SHORT, async move || unless(health).await);
-    reload.source("number", dial.clone()).await.unwrap();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let build = async |n: Lease<u64>| match *n {
+        BAD => Err("bad luck".into()),
+        n => Ok(n),
+    };
+    reload.derive("checked", &number, build).await.unwrap();
     let handle = reload.handle();
     let run = reload.run(async move |_| {
         dial.set(2);
@@ -413,6 +419,13 @@ async fn what_was_edited_and_edited_back_is_tried_again() {
         dial.set(1);
         assert_eq!(handle.reload("back").await?.outcome(), Outcome::Unchanged);
         dial.set(2);
+        sick.store(true, Ordering::SeqCst);
+        assert!(handle.reload("forth").await.unwrap_err().is_rolled_back());
+        // What is refused for another reason is an edit, too.
+        dial.set(BAD);
+        assert!(handle.reload("worse").await.unwrap_err().is_rejected());
+        dial.set(2);
+        sick.store(false, Ordering::SeqCst);
         assert_eq!(handle.reload("forth").await?.outcome(), Outcome::Applied);
         Ok(())
     });

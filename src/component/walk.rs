@@ -28,7 +28,8 @@ pub(crate) enum Prepared {
     HeldBack(usize),
 }
 
-/// Prepares the next generation, except for what would only fail its probation again.
+/// Prepares the next generation, except for what would only fail its probation again. Forgets what is
+/// held back when the sources are something else.
 ///
 /// # Cancel safety
 ///
@@ -36,7 +37,7 @@ pub(crate) enum Prepared {
 pub(crate) async fn prepare(
     graph: &Graph,
     draft: &mut Draft,
-    held_back: Option<&HeldBack>,
+    held_back: &mut Option<HeldBack>,
     clock: Clock,
     gate: &Gate,
     log: &Log,
@@ -84,19 +85,20 @@ struct Walk<'a> {
 struct Refused;
 
 impl Walk<'_> {
-    async fn run(&mut self, held_back: Option<&HeldBack>) -> Result<Prepared, Refused> {
+    async fn run(&mut self, held_back: &mut Option<HeldBack>) -> Result<Prepared, Refused> {
         for &source in &self.graph.sources {
             self.build(source)?;
             self.crew.breathe().await;
         }
-        if let Some(held_back) = held_back {
+        if let Some(held) = held_back {
             // Before anything is built from them, so that pools are not opened again and again.
             while let Some(finished) = self.crew.next().await {
                 self.finish(finished)?;
             }
-            if let Some(source) = self.is_held_back(held_back) {
+            if let Some(source) = self.is_held_back(held) {
                 return Ok(Prepared::HeldBack(source));
             }
+            *held_back = None;
         }
         // Their dependants need not be told: nobody waits for a source that is settled by now.
         self.settled.clear();

@@ -79,9 +79,11 @@ impl Transaction<'_> {
     async fn prepare(&self, draft: &mut Draft) -> Result<Prepared, ()> {
         let Self { core, reload } = *self;
         let (graph, clock) = (&core.graph, core.ledger.clock());
-        let held_back = core.held_back().clone();
-        let held = held_back.as_ref();
-        let prepared = prepare(graph, draft, held, clock, &reload.gate, &reload.log).await;
+        let mut held = core.held_back().clone();
+        let prepared = prepare(graph, draft, &mut held, clock, &reload.gate, &reload.log).await;
+        if !reload.check {
+            *core.held_back() = held;
+        }
         if let Prepared::HeldBack(source) = prepared {
             reload.log.add(self.failed_before(source));
             if !reload.check {
@@ -92,10 +94,6 @@ impl Transaction<'_> {
         let Prepared::Ready = prepared else {
             return Ok(prepared);
         };
-        if held_back.is_some() && !reload.check {
-            // It has changed. To have been something else is enough, whatever it is next time.
-            *core.held_back() = None;
-        }
         if !draft.changed().is_empty() {
             let pending = graph.pending(draft).map_err(|step| reload.log.add(step))?;
             let mut place = reload
