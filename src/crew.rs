@@ -21,8 +21,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
 
-use clock::Moment;
-pub(crate) use clock::{CENTURY, Clock};
+pub(crate) use clock::{CENTURY, Clock, Moment};
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use gate::Gate;
 use job::FirstPoll;

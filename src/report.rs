@@ -366,8 +366,9 @@ impl fmt::Display for Report {
 pub(crate) struct Log(Mutex<Option<Vec<Step>>>);
 
 impl Log {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Some(Vec::new())))
+    /// With room for so many steps.
+    pub(crate) fn with_capacity(steps: usize) -> Self {
+        Self(Mutex::new(Some(Vec::with_capacity(steps))))
     }
 
     /// Does nothing once the log is closed.

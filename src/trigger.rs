@@ -70,10 +70,18 @@ pub struct Triggers(Arc<List>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct List {
-    named: Vec<Trigger>,
-    /// Arrivals that found `named` full.
+    /// Apart from the others, because most reloads have but one.
+    first: Option<Trigger>,
+    others: Vec<Trigger>,
+    /// Arrivals that found no room for their name.
     unnamed: u64,
     total: u64,
+}
+
+impl List {
+    fn named(&self) -> impl Iterator<Item = &Trigger> {
+        self.first.iter().chain(&self.others)
+    }
 }
 
 impl Triggers {
@@ -87,7 +95,12 @@ impl Triggers {
     /// assert_eq!(names, ["http", "file"]);
     /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Trigger> {
-        self.0.named.iter()
+        let List { first, others, .. } = &*self.0;
+        let len = usize::from(first.is_some()) + others.len();
+        (0..len).map(move |at| match (at, first) {
+            (0, Some(first)) => first,
+            _ => &others[at - 1],
+        })
     }
 
     /// Whether one of the named triggers has this name.
@@ -97,7 +110,7 @@ impl Triggers {
     /// assert!(triggers.contains("file"));
     /// ```
     pub fn contains(&self, name: &str) -> bool {
-        self.0.named.iter().any(|trigger| trigger.as_str() == name)
+        self.0.named().any(|trigger| trigger.as_str() == name)
     }
 
     /// How many arrived in all, repetitions included.
@@ -128,13 +141,13 @@ impl Triggers {
     pub(crate) fn push(&mut self, trigger: Trigger) {
         let list = Arc::make_mut(&mut self.0);
         list.total += 1;
-        if list.named.contains(&trigger) {
+        if list.named().any(|named| *named == trigger) {
             return;
         }
-        if list.named.len() < NAMED {
-            list.named.push(trigger);
-        } else {
-            list.unnamed += 1;
+        match &list.first {
+            None => list.first = Some(trigger),
+            Some(_) if 1 + list.others.len() < NAMED => list.others.push(trigger),
+            Some(_) => list.unnamed += 1,
         }
     }
 }

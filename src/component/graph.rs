@@ -25,6 +25,8 @@ pub(crate) struct Graph {
     pub(crate) effects: Vec<Effect>,
     /// The nodes that keep their first value.
     pub(crate) pinned: Vec<usize>,
+    /// Whether there is a node that drains.
+    pub(crate) drains: bool,
 }
 
 pub(crate) struct Node {
@@ -109,6 +111,7 @@ impl Graph {
         if node.build.is_pinned() {
             self.pinned.push(index);
         }
+        self.drains |= node.drains;
         self.nodes.push(node);
     }
 

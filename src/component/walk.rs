@@ -128,6 +128,9 @@ impl Walk<'_> {
     fn mark_affected(&mut self) {
         let nodes = &self.graph.nodes;
         let unsettled: Vec<usize> = self.crew.unfinished().map(|(source, _)| source).collect();
+        if unsettled.is_empty() && self.draft.changed().is_empty() {
+            return;
+        }
         let mut reached: Vec<usize> = self
             .draft
             .changed()

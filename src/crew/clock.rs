@@ -29,10 +29,12 @@ impl Clock {
         Self { epoch }
     }
 
+    #[inline]
     pub(crate) fn now(self) -> Moment {
         self.moment(Instant::now())
     }
 
+    #[inline]
     pub(super) fn moment(self, instant: Instant) -> Moment {
         Moment(nanos(instant.duration_since(self.epoch)))
     }
@@ -44,6 +46,7 @@ impl Clock {
 
 impl Moment {
     /// How long it is after an earlier one.
+    #[inline]
     pub(crate) fn after(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

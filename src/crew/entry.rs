@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::clock::{Clock, Moment, nanos};
+use super::clock::{CENTURY, Clock, Moment, nanos};
 use super::ledger::Ledger;
 use crate::StepError;
 use crate::panic::catch;
@@ -75,14 +75,31 @@ impl Entry {
         timeout: Duration,
     ) -> Self {
         Self {
-            name: Arc::clone(name),
-            kind,
             timeout: AtomicU64::new(nanos(timeout)),
             ledger: Arc::downgrade(ledger),
-            clock: ledger.clock(),
+            ..Self::idle(ledger.clock(), kind, name)
+        }
+    }
+
+    fn idle(clock: Clock, kind: Kind, name: &Arc<str>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            kind,
+            timeout: AtomicU64::new(nanos(CENTURY)),
+            ledger: Weak::new(),
+            clock,
             since: AtomicU64::new(IDLE),
             made: AtomicU64::new(IDLE),
             polling: AtomicBool::new(false),
+        }
+    }
+
+    /// That of a value which is being dropped.
+    pub(super) fn dropping(clock: Clock, name: &Arc<str>, since: Moment) -> Self {
+        Self {
+            since: AtomicU64::new(at(since)),
+            polling: AtomicBool::new(true),
+            ..Self::idle(clock, Kind::Drop, name)
         }
     }
 
@@ -125,12 +142,14 @@ impl Entry {
     }
 
     /// The start of a job, at that moment.
+    #[inline]
     pub(super) fn start_job(&self, now: Moment) -> Result<(), StepError> {
         self.start(now)?;
         self.made.store(at(now), Ordering::Release);
         Ok(())
     }
 
+    #[inline]
     fn start(&self, now: Moment) -> Result<(), StepError> {
         let (order, fails) = (Ordering::AcqRel, Ordering::Acquire);
         let started = self.since.compare_exchange(IDLE, at(now), order, fails);
@@ -152,16 +171,22 @@ impl Entry {
         self.since.store(at(self.clock.now()), Ordering::Release);
     }
 
+    #[inline]
     pub(super) fn end(&self) {
         self.since.store(IDLE, Ordering::Release);
     }
 
     /// Runs `f` with the ledger saying that a thread is in code of the app's.
     pub(super) fn polling<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
+        let _polling = self.begin_polling();
+        catch(f)
+    }
+
+    /// Says that a thread is in code of the app's, until it is dropped.
+    #[inline]
+    pub(super) fn begin_polling(&self) -> Polling<'_> {
         self.polling.store(true, Ordering::Release);
-        let result = catch(f);
-        self.polling.store(false, Ordering::Release);
-        result
+        Polling(self)
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -189,7 +214,16 @@ impl Entry {
     }
 }
 
-/// Says that a thread is in code of the app's, also if that panics.
+/// See [`Entry::begin_polling`].
+pub(super) struct Polling<'a>(&'a Entry);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.polling.store(false, Ordering::Release);
+    }
+}
+
+/// See [`Entry::enter`].
 pub(crate) struct Entered<'a>(&'a Entry);
 
 impl Drop for Entered<'_> {

@@ -81,6 +81,7 @@ impl Gate {
         Some(committed)
     }
 
+    #[inline]
     pub(crate) fn is_given_up(&self) -> bool {
         self.state.load(Ordering::Relaxed) == GIVEN_UP
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::clock::Moment;
 use super::entry::Entry;
-use crate::panic::drop_quietly;
+use crate::panic::{catch, drop_quietly};
 use crate::{BoxError, StepError};
 
 /// A boxed future of the app's.
@@ -67,17 +67,20 @@ impl<'a, T> Job<'a, T> {
     ) -> Result<FirstPoll<'a, T>, StepError> {
         entry.start_job(now)?;
         let mut future = None;
-        let polled = entry.polling(|| match make() {
+        let polling = entry.begin_polling();
+        let polled = catch(|| match make() {
             Made::Ready(value) => Poll::Ready(Ok(value)),
             Made::Future(made) => future.insert(made).as_mut().poll(cx),
         });
         if let Ok(Poll::Pending) = polled {
+            drop(polling);
             let entry = Arc::clone(entry);
             return Ok(FirstPoll::Pending(Self { entry, future }));
         }
         if future.is_some() {
-            let _ = entry.polling(|| drop_quietly(&entry.name, future));
+            drop_quietly(&entry.name, future);
         }
+        drop(polling);
         entry.end();
         match polled? {
             Poll::Ready(result) => result.map(FirstPoll::Ready).map_err(StepError::error),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::clock::{CENTURY, Clock, nanos};
+use super::clock::{CENTURY, Clock, Moment, nanos};
 use super::entry::{Entry, Kind};
 use crate::stragglers::{self, Scope};
 
@@ -22,6 +22,15 @@ pub(crate) struct Ledger {
     shortest: AtomicU64,
     /// Those that are gone are forgotten.
     steps: Mutex<Vec<Weak<Entry>>>,
+    /// Values that are being dropped: so many, and most so quickly, that none has an entry of its own.
+    drops: Mutex<Drops>,
+}
+
+#[derive(Default)]
+struct Drops {
+    running: Vec<(u64, Arc<str>, Moment)>,
+    /// How many there were by now.
+    begun: u64,
 }
 
 impl Ledger {
@@ -31,6 +40,7 @@ impl Ledger {
             grace: AtomicU64::new(nanos(grace)),
             shortest: AtomicU64::new(nanos(CENTURY)),
             steps: Mutex::default(),
+            drops: Mutex::default(),
         });
         stragglers::register(&ledger);
         ledger
@@ -71,11 +81,18 @@ impl Ledger {
         entry
     }
 
-    /// Runs the drop of a value of this component.
-    pub(crate) fn dropping(self: &Arc<Self>, name: &Arc<str>, drop: impl FnOnce()) {
-        let entry = self.add(Kind::Drop, name, CENTURY);
-        // The entry is new, so nothing runs under it, and the drop catches its panics.
-        let _ = entry.watch(drop);
+    /// Runs the drop of a value of this component, which catches its panics. `now` need not be exact.
+    pub(crate) fn dropping(&self, name: &Arc<str>, now: Moment, drop: impl FnOnce()) {
+        let id = {
+            let mut drops = lock(&self.drops);
+            drops.begun += 1;
+            let id = drops.begun;
+            drops.running.push((id, Arc::clone(name), now));
+            id
+        };
+        drop();
+        let mut drops = lock(&self.drops);
+        drops.running.retain(|(other, ..)| *other != id);
     }
 
     /// What runs and has to come to an end. A notifier or a task may run for as long as it likes; it
@@ -84,6 +101,11 @@ impl Ledger {
         let mut steps = self.steps();
         let must_end = |entry: &Arc<Entry>| !entry.kind.is_endless() || entry.is_polling();
         steps.retain(|entry| entry.is_running() && must_end(entry));
+        let drops = lock(&self.drops);
+        let drops = drops.running.iter();
+        steps.extend(
+            drops.map(|(_, name, since)| Arc::new(Entry::dropping(self.clock, name, *since))),
+        );
         steps
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Publication {
     /// The manager that publishes here.
     pub(super) manager: u64,
     version: AtomicU64,
+    /// The number of the generation in `master`, for those who need no more of it.
+    number: AtomicU64,
     master: Mutex<Generation>,
     /// A power of two.
     shards: Box<[Shard]>,
@@ -52,6 +54,7 @@ impl Publication {
         Arc::new(Self {
             manager,
             version: AtomicU64::new(first.version),
+            number: AtomicU64::new(first.number),
             changes: watch::Sender::new(first.version),
             master: Mutex::new(first),
             pinned: Arc::default(),
@@ -92,7 +95,8 @@ impl Publication {
 
     /// The number of the current generation.
     pub(crate) fn number(&self) -> u64 {
-        lock(&self.master).number
+        // Acquire pairs with the Release in `publish`.
+        self.number.load(Ordering::Acquire)
     }
 
     /// The generations that were replaced and are held.
@@ -128,7 +132,8 @@ impl Publication {
         let version = next.version;
         let mut master = lock(&self.master);
         let replaced = std::mem::replace(&mut *master, next);
-        // Release pairs with the Acquire in `version`.
+        // Release pairs with the Acquire in `version` and in `number`.
+        self.number.store(master.number, Ordering::Release);
         self.version.store(version, Ordering::Release);
         drop(master);
         drop(replaced);

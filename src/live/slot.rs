@@ -233,12 +233,15 @@ impl<T: Send + Sync + 'static> ErasedSlot for Slot<T> {
 
 impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
+        let anchor = self.anchor.get_mut();
+        let anchor = anchor.unwrap_or_else(PoisonError::into_inner).take();
+        let kept_by = [self.inputs.take(), anchor];
+        let is_plain = !std::mem::needs_drop::<T>() && self.home.retire.get().is_none();
+        if is_plain && kept_by.iter().all(Option::is_none) {
+            // Nothing ends with it.
+            return;
+        }
         let value = self.value.take().expect("a value is dropped once");
-        let anchor = self
-            .anchor
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        let kept_by = [self.inputs.take(), anchor.take()];
         let remains = Remains::new(&self.home, Box::new(value), kept_by);
         self.home.reaper.reap(remains);
     }

@@ -22,6 +22,8 @@ pub(super) struct Core {
     pub(super) shared: Arc<Shared>,
     pub(super) graph: Graph,
     pub(super) reloaders: BTreeMap<i32, Vec<Hook>>,
+    /// How many reloaders there are.
+    pub(super) hooks: usize,
     pub(super) ledger: Arc<Ledger>,
     pub(super) tasks: Tasks,
     /// To the loop: what ends the run.

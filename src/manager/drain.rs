@@ -321,6 +321,9 @@ impl Drains {
 
     /// Those that are wanted, of what is still held.
     fn describe(&self, mut wanted: impl FnMut(&mut Drain, Duration) -> bool) -> Vec<Draining> {
+        if self.lock().drains.is_empty() {
+            return Vec::new();
+        }
         // Before the list is locked, so that it is dropped after that.
         let mut generations = self.pinned.generations();
         let mut list = self.lock();

@@ -42,20 +42,26 @@ struct State {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) triggers: Triggers,
-    waiting: Vec<oneshot::Sender<Arc<Report>>>,
+    /// Apart from the others, because most reloads have but one.
+    first: Option<oneshot::Sender<Arc<Report>>>,
+    others: Vec<oneshot::Sender<Arc<Report>>>,
 }
 
 impl Batch {
     /// Forgets those who went away, when there is no room for another one.
     fn add(&mut self, caller: oneshot::Sender<Arc<Report>>) {
-        if self.waiting.len() == self.waiting.capacity() {
-            self.waiting.retain(|caller| !caller.is_closed());
+        if self.first.as_ref().is_none_or(oneshot::Sender::is_closed) {
+            self.first = Some(caller);
+            return;
         }
-        self.waiting.push(caller);
+        if self.others.len() == self.others.capacity() {
+            self.others.retain(|caller| !caller.is_closed());
+        }
+        self.others.push(caller);
     }
 
     pub(super) fn answer(self, report: &Arc<Report>) {
-        for caller in self.waiting {
+        for caller in self.first.into_iter().chain(self.others) {
             // A caller who went away wants no answer.
             wake_quietly(|| drop(caller.send(Arc::clone(report))));
         }

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::drain::Drains;
-use crate::crew::{CENTURY, Job, Kind, Ledger};
+use crate::crew::{CENTURY, Job, Kind, Ledger, Moment};
 use crate::live::{Remains, Retire, ToRetire};
 use crate::race::{Either, race};
 
@@ -77,6 +77,9 @@ impl Retiring {
     }
 }
 
+/// How many values may end before other tasks get their turn.
+const BATCH: usize = 64;
+
 /// Ends old values.
 pub(super) struct Reaping {
     pub(super) arrivals: mpsc::UnboundedReceiver<Remains>,
@@ -94,9 +97,11 @@ impl Reaping {
     ///
     /// Dropping the future drops the retirements that run.
     pub(super) async fn run(mut self, end: CancellationToken) {
+        let drains = Arc::clone(&self.drains);
+        let mut saying = pin!(drains.say_what_is_overdue());
         let mut retiring = JoinSet::new();
+        let mut arrived = Vec::with_capacity(BATCH);
         let mut ends = false;
-        let mut saying = pin!(self.drains.say_what_is_overdue());
         while !ends || !retiring.is_empty() || !self.to_retire.is_empty() {
             let ended = async {
                 match ends {
@@ -109,25 +114,27 @@ impl Reaping {
                     pending::<()>().await;
                 }
             };
-            let work = race(retired, self.arrivals.recv());
+            let arrive = self.arrivals.recv_many(&mut arrived, BATCH);
+            let work = race(retired, arrive);
             match race(ended, race(saying.as_mut(), work)).await {
                 Either::First(()) => ends = true,
-                Either::Second(Either::Second(Either::Second(Some(remains)))) => {
-                    if remains.is_to_retire() {
-                        let deadline = self.drains.deadline();
-                        retiring.spawn(retire(remains, Arc::clone(&self.ledger), deadline));
-                    } else {
-                        bury(remains, &self.ledger);
-                    }
-                }
                 // Nothing is left that could end.
-                Either::Second(Either::Second(Either::Second(None))) => break,
+                Either::Second(Either::Second(Either::Second(0))) => break,
                 Either::Second(_) => {}
+            }
+            let now = self.ledger.clock().now();
+            for remains in arrived.drain(..) {
+                if remains.is_to_retire() {
+                    let deadline = self.drains.deadline();
+                    retiring.spawn(retire(remains, Arc::clone(&self.ledger), deadline));
+                } else {
+                    bury(remains, now, &self.ledger);
+                }
             }
         }
         self.arrivals.close();
         while let Some(remains) = self.arrivals.recv().await {
-            bury(remains, &self.ledger);
+            bury(remains, self.ledger.clock().now(), &self.ledger);
         }
     }
 }
@@ -152,10 +159,10 @@ async fn retire(mut remains: Remains, ledger: Arc<Ledger>, deadline: Duration) {
             error.chain(),
         );
     }
-    bury(remains, &ledger);
+    bury(remains, ledger.clock().now(), &ledger);
 }
 
-fn bury(remains: Remains, ledger: &Arc<Ledger>) {
+fn bury(remains: Remains, now: Moment, ledger: &Ledger) {
     let name = Arc::clone(remains.name());
-    ledger.dropping(&name, || drop(remains));
+    ledger.dropping(&name, now, || drop(remains));
 }

@@ -81,7 +81,7 @@ impl Reload {
             triggers: story.batch.triggers.clone(),
             check: wanted == Wanted::Check,
             gate: Gate::new(),
-            log: Log::new(),
+            log: Log::with_capacity(core.graph.sources.len() + core.hooks),
             pending: Mutex::default(),
             trial: Trial::default(),
             began,
@@ -95,7 +95,7 @@ impl Reload {
             triggers: self.triggers.clone(),
             check: false,
             gate: Gate::committed(),
-            log: Log::new(),
+            log: Log::with_capacity(0),
             pending: Mutex::default(),
             trial: Trial::default(),
             began: Instant::now(),
@@ -118,7 +118,8 @@ impl Reload {
                 committed: core.shared.publication.number() > story.before,
             },
         };
-        if let Some(previous) = self.trial.take() {
+        let previous = core.probation.as_ref().and_then(|_| self.trial.take());
+        if let Some(previous) = previous {
             core.shared.history().on_probation = false;
             // At a stop, what is current stays: what fails then may fail because of it.
             if outcome == Outcome::Partial && !core.shared.stop.is_cancelled() {
@@ -150,7 +151,10 @@ impl Reload {
             took: story.began.elapsed(),
             steps,
             untouched: core.graph.nodes.len() - components,
-            overdue: shared.drains.overdue(),
+            overdue: match core.graph.drains {
+                true => shared.drains.overdue(),
+                false => Vec::new(),
+            },
         });
         shared.publish(&report);
         story.batch.answer(&report);
@@ -165,6 +169,9 @@ impl Reload {
 
     /// What waits for a restart: for a check what would, else what does.
     fn pending_restart(&self, core: &Core, applied: bool) -> Arc<[Arc<str>]> {
+        if core.graph.pinned.is_empty() {
+            return Arc::default();
+        }
         let found = self.pending.lock();
         let found = found.unwrap_or_else(PoisonError::into_inner).take();
         let mut history = core.shared.history();

@@ -57,6 +57,7 @@ where
         fatal,
         shared: Arc::clone(&shared),
         graph,
+        hooks: reloaders.values().map(Vec::len).sum(),
         reloaders,
         ledger: Arc::clone(&ledger),
         policy,

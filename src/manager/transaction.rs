@@ -79,9 +79,10 @@ impl Transaction<'_> {
     async fn prepare(&self, draft: &mut Draft) -> Result<Prepared, ()> {
         let Self { core, reload } = *self;
         let (graph, clock) = (&core.graph, core.ledger.clock());
-        let mut held = core.held_back().clone();
+        let on_probation = core.probation.is_some();
+        let mut held = on_probation.then(|| core.held_back().clone()).flatten();
         let prepared = prepare(graph, draft, &mut held, clock, &reload.gate, &reload.log).await;
-        if !reload.check {
+        if on_probation && !reload.check {
             *core.held_back() = held;
         }
         if let Prepared::HeldBack(source) = prepared {
@@ -94,7 +95,7 @@ impl Transaction<'_> {
         let Prepared::Ready = prepared else {
             return Ok(prepared);
         };
-        if !draft.changed().is_empty() {
+        if !draft.changed().is_empty() && !graph.pinned.is_empty() {
             let pending = graph.pending(draft).map_err(|step| reload.log.add(step))?;
             let mut place = reload
                 .pending
@@ -219,12 +220,13 @@ impl Transaction<'_> {
     /// Runs all reloaders by ascending priority, one group at a time, unless what came before failed.
     async fn run_reloaders(&self, before: Result<(), Halt>) -> Result<(), Halt> {
         let mut halted = before;
+        let mut crew = Crew::new(self.core.ledger.clock());
         for hooks in self.core.reloaders.values() {
             if halted.is_ok() && self.is_stopped() {
                 halted = Err(Halt::Stopped);
             }
             if halted.is_ok() {
-                halted = self.run_hooks(hooks).await;
+                halted = self.run_hooks(&mut crew, hooks).await;
             } else {
                 hooks.iter().for_each(|hook| self.skip(&hook.entry));
             }
@@ -235,6 +237,9 @@ impl Transaction<'_> {
     /// Runs the effects that are due.
     async fn run_effects(&self, changed: &[usize]) -> Result<(), Halt> {
         let graph = &self.core.graph;
+        if graph.effects.is_empty() {
+            return Ok(());
+        }
         let mut candidates = self.core.due().clone();
         candidates.extend(changed.iter().flat_map(|&node| &graph.nodes[node].effects));
         if candidates.is_empty() {
@@ -244,7 +249,8 @@ impl Transaction<'_> {
         self.core.due().extend(&candidates);
         let now = Draft::on(&self.core.shared.publication);
         let entry = |index: usize| &graph.effects[index].entry;
-        let mut group = Group::new(self, entry, |index, inputs| {
+        let mut crew = Crew::new(self.core.ledger.clock());
+        let mut group = Group::new(self, &mut crew, entry, |index, inputs| {
             graph.effects[index].run.ran_with(inputs);
             self.core.due().remove(&index);
         });
@@ -274,8 +280,9 @@ impl Transaction<'_> {
         group.finish().await
     }
 
-    async fn run_hooks(&self, hooks: &[Hook]) -> Result<(), Halt> {
-        let mut group = Group::new(self, |index: usize| &hooks[index].entry, |_, ()| ());
+    async fn run_hooks(&self, crew: &mut Crew<()>, hooks: &[Hook]) -> Result<(), Halt> {
+        let entry = |index: usize| &hooks[index].entry;
+        let mut group = Group::new(self, crew, entry, |_, ()| ());
         for (index, hook) in hooks.iter().enumerate() {
             group.start(index, || {
                 Arc::clone(&hook.reloader).start(self.reload.triggers.clone())
@@ -299,9 +306,9 @@ impl Transaction<'_> {
 
 /// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
 /// of the others.
-struct Group<'a, T, E, W> {
+struct Group<'a, 'c, T, E, W> {
     transaction: &'a Transaction<'a>,
-    crew: Crew<T>,
+    crew: &'c mut Crew<T>,
     /// The entry of each.
     entry: E,
     /// Called with what each gave that ran well, unless the reload was given up by then.
@@ -309,16 +316,21 @@ struct Group<'a, T, E, W> {
     halted: Result<(), Halt>,
 }
 
-impl<'a, T, E, W> Group<'a, T, E, W>
+impl<'a, 'c, T, E, W> Group<'a, 'c, T, E, W>
 where
     T: Send + 'static,
     E: Fn(usize) -> &'a Arc<Entry>,
     W: Fn(usize, T),
 {
-    fn new(transaction: &'a Transaction<'a>, entry: E, note_well: W) -> Self {
+    fn new(
+        transaction: &'a Transaction<'a>,
+        crew: &'c mut Crew<T>,
+        entry: E,
+        note_well: W,
+    ) -> Self {
         Self {
             transaction,
-            crew: Crew::new(transaction.core.ledger.clock()),
+            crew,
             entry,
             note_well,
             halted: Ok(()),
