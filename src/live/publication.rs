@@ -1,7 +1,8 @@
 //! Which generation is current: many readers that never wait for each other, one publisher.
 //!
 //! The current generation is in `master`. Each thread reads through a shard of its own, which
-//! caches a private `Arc` of it, so that readers on different threads touch no common count.
+//! caches a private `Arc` of it, so that readers on different threads touch no common count. And each
+//! thread remembers, weakly, what it read last: while that is current, a read is to count it once more.
 //!
 //! # Invariants
 //!
@@ -11,12 +12,12 @@
 //!    sees an older one, through whichever shard.
 //! 3. No code of the app's runs under a lock: what a lock replaces is dropped after it. So locks are
 //!    held for some nanoseconds, and are not poisoned.
-//! 4. After a publication the shards hold no older generation: a value that was replaced lives as
-//!    long as somebody holds it, and no longer.
+//! 4. After a publication the shards hold no older generation, and threads remember weakly: a value
+//!    that was replaced lives as long as somebody holds it, and no longer.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use tokio::sync::watch;
@@ -63,16 +64,34 @@ impl Publication {
     }
 
     /// The current generation, counted in this thread's shard.
+    #[inline]
     pub(crate) fn load(&self) -> Arc<Generation> {
+        // While a thread ends it remembers nothing any more.
+        let last = LAST.try_with(|last| last.borrow().get(self));
+        last.ok().flatten().unwrap_or_else(|| self.load_anew())
+    }
+
+    #[cold]
+    fn load_anew(&self) -> Arc<Generation> {
         let cached = lock(&self.shards[thread_number() & (self.shards.len() - 1)].0);
-        match &*cached {
-            Some(generation) if generation.version == self.version() => Arc::clone(generation),
+        let generation = match &*cached {
+            Some(generation) if generation.version == self.version() => {
+                let generation = Arc::clone(generation);
+                drop(cached);
+                generation
+            }
             _ => self.refresh(cached),
-        }
+        };
+        let last = Last {
+            manager: self.manager,
+            version: generation.version,
+            generation: Arc::downgrade(&generation),
+        };
+        _ = LAST.try_with(|place| *place.borrow_mut() = last);
+        generation
     }
 
     /// The current generation, put into the shard whose lock is given.
-    #[cold]
     fn refresh(&self, mut cached: MutexGuard<'_, Option<Arc<Generation>>>) -> Arc<Generation> {
         let fresh = Arc::new(self.current());
         let stale = cached.replace(Arc::clone(&fresh));
@@ -84,8 +103,9 @@ impl Publication {
     /// The version of the current generation.
     #[inline]
     pub(super) fn version(&self) -> u64 {
-        // Acquire pairs with the Release in `publish`.
-        self.version.load(Ordering::Acquire)
+        // Relaxed will do for invariant 2: who has learned of a read that saw version n does not see an
+        // older one in the same atomic. What belongs to the version is had under a lock.
+        self.version.load(Ordering::Relaxed)
     }
 
     /// The current generation itself, for those who do not read often.
@@ -95,8 +115,8 @@ impl Publication {
 
     /// The number of the current generation.
     pub(crate) fn number(&self) -> u64 {
-        // Acquire pairs with the Release in `publish`.
-        self.number.load(Ordering::Acquire)
+        // Relaxed, as in `version`.
+        self.number.load(Ordering::Relaxed)
     }
 
     /// The generations that were replaced and are held.
@@ -132,9 +152,9 @@ impl Publication {
         let version = next.version;
         let mut master = lock(&self.master);
         let replaced = std::mem::replace(&mut *master, next);
-        // Release pairs with the Acquire in `version` and in `number`.
-        self.number.store(master.number, Ordering::Release);
-        self.version.store(version, Ordering::Release);
+        // Under the lock, so that whoever finds a shard behind finds this generation in the master.
+        self.number.store(master.number, Ordering::Relaxed);
+        self.version.store(version, Ordering::Relaxed);
         drop(master);
         drop(replaced);
         for shard in &self.shards {
@@ -149,6 +169,37 @@ impl Publication {
     /// Lets those look again who wait for a change.
     pub(super) fn wake(&self) {
         wake_quietly(|| self.changes.send_modify(|_| ()));
+    }
+}
+
+/// What a thread read last.
+struct Last {
+    manager: u64,
+    version: u64,
+    /// That of its shard, which is gone soon after it is not current any more.
+    generation: Weak<Generation>,
+}
+
+thread_local! {
+    static LAST: RefCell<Last> = const {
+        RefCell::new(Last {
+            manager: u64::MAX,
+            version: 0,
+            generation: Weak::new(),
+        })
+    };
+}
+
+impl Last {
+    /// What was read, if it was read here and is current.
+    #[inline]
+    fn get(&self, publication: &Publication) -> Option<Arc<Generation>> {
+        let is_current =
+            self.manager == publication.manager && self.version == publication.version();
+        match is_current {
+            true => self.generation.upgrade(),
+            false => None,
+        }
     }
 }
 
