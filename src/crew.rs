@@ -180,7 +180,7 @@ pub(crate) async fn run_alone<T: Send + 'static>(
     entry: &Arc<Entry>,
     make: impl FnOnce() -> BoxFuture<'static, T>,
 ) -> Result<T, StepError> {
-    let mut crew = Crew::new(entry.clock);
+    let mut crew = Crew::new(entry.clock());
     if let Some(finished) = crew.push(0, entry, || Made::Future(make())) {
         return finished.result;
     }

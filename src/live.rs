@@ -24,7 +24,7 @@ pub(crate) use publication::Publication;
 pub use reader::Reader;
 pub(crate) use reaper::{Reaper, Remains, Retire, RetireFn, ToRetire};
 pub use select::Selection;
-pub(crate) use slot::{AnySlot, ErasedSlot, Home, Inputs, Slot};
+pub(crate) use slot::{AnySlot, ErasedSlot, Home, Inputs, Origin, Part, Slot};
 pub use snapshot::Snapshot;
 
 /// The handle of a component: reads its current value, from anywhere, at any time.
@@ -78,24 +78,29 @@ pub use snapshot::Snapshot;
 /// ```
 pub struct Live<T: Send + Sync + 'static> {
     pub(crate) publication: Arc<Publication>,
+    home: Arc<Home>,
+    /// As in `home`, for reads.
     pub(crate) index: usize,
-    pub(crate) name: Arc<str>,
     value: PhantomData<fn() -> T>,
 }
 
 impl<T: Send + Sync + 'static> Live<T> {
-    pub(crate) fn new(publication: &Arc<Publication>, index: usize, name: &Arc<str>) -> Self {
+    pub(crate) fn new(publication: &Arc<Publication>, home: &Arc<Home>) -> Self {
         Self {
             publication: Arc::clone(publication),
-            index,
-            name: Arc::clone(name),
+            home: Arc::clone(home),
+            index: home.index,
             value: PhantomData,
         }
     }
 
     /// The name that the component was added with.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.home.name
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
     }
 
     /// The current value, for the length of a request.
@@ -204,12 +209,12 @@ impl<T: Send + Sync + 'static> Live<T> {
 
 impl<T: Send + Sync + 'static> Clone for Live<T> {
     fn clone(&self) -> Self {
-        Self::new(&self.publication, self.index, &self.name)
+        Self::new(&self.publication, &self.home)
     }
 }
 
 impl<T: Send + Sync + 'static> fmt::Debug for Live<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Live").field(&self.name).finish()
+        f.debug_tuple("Live").field(&self.name()).finish()
     }
 }

@@ -92,7 +92,7 @@ pub struct Manager {
     names: HashSet<Arc<str>>,
     reloaders: BTreeMap<i32, Vec<Hook>>,
     notifiers: Vec<Attended>,
-    reaper: Reaper,
+    reaper: Arc<Reaper>,
     remains: mpsc::UnboundedReceiver<Remains>,
     retires: Vec<Arc<Retire>>,
     policy: OnError,
@@ -743,10 +743,9 @@ impl Manager {
             name: Arc::clone(name),
             index: self.graph.nodes.len(),
             publication: Arc::downgrade(self.publication()),
-            reaper: self.reaper.clone(),
+            reaper: Arc::clone(&self.reaper),
             retire: OnceLock::new(),
-            members: None,
-            member: None,
+            part: None,
         }
     }
 

@@ -392,7 +392,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         if let Some(Watch(notifier)) = watch {
             manager.attend(notifier);
         }
-        Ok(Live::new(manager.publication(), index, &name))
+        debug_assert_eq!(index, home.index);
+        Ok(Live::new(manager.publication(), &home))
     }
 }
 

@@ -15,7 +15,7 @@ use super::graph::Build;
 use super::inputs::Inputs;
 use super::runner::{OnExit, Runner};
 use crate::crew::CENTURY;
-use crate::live::{self, Home, Keyed, Lease, Live, Retire};
+use crate::live::{self, Home, Keyed, Lease, Live, Part, Retire};
 use crate::manager::Manager;
 use crate::panic::Quiet;
 use crate::{Built, Done, Error};
@@ -118,7 +118,7 @@ where
         let inputs = inputs.bind();
         let wiring = Wiring::of(manager, &inputs);
         let home = Arc::new(Home {
-            members: Some(live::members::<K, V>),
+            part: Some(Box::new(Part::Whole(live::members::<K, V>))),
             ..manager.home(name)
         });
         let (settings, build) = (Quiet::new(name, settings), Quiet::new(name, build));

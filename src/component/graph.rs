@@ -1,6 +1,7 @@
 //! The components of one manager, and who is built from whom.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use super::inputs::Bound;
 use super::runner::Runs;
 use crate::crew::{BoxFuture, Entry};
-use crate::live::{AnySlot, Draft, Home, Inputs, Slot};
+use crate::live::{AnySlot, Draft, Home, Inputs, Origin, Slot};
 use crate::panic::Quiet;
 use crate::{Built, Done, Reading, Source, Step};
 
@@ -17,12 +18,14 @@ use crate::{Built, Done, Reading, Source, Step};
 /// # Invariants
 ///
 /// 1. The inputs of a node stand before it. So the graph has no cycle.
-/// 2. Neither `inputs` nor `dependants` nor `effects` name one twice.
+/// 2. Neither `inputs` nor `dependants` nor `pushes` name one twice.
 #[derive(Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) sources: Vec<usize>,
     pub(crate) effects: Vec<Effect>,
+    /// The effects that push a node somewhere, of the few nodes that have any.
+    pushes: BTreeMap<usize, Vec<usize>>,
     /// The nodes that keep their first value.
     pub(crate) pinned: Vec<usize>,
     /// Whether there is a node that drains.
@@ -31,17 +34,15 @@ pub(crate) struct Graph {
 
 pub(crate) struct Node {
     pub(crate) entry: Arc<Entry>,
-    pub(crate) inputs: Vec<usize>,
+    pub(crate) inputs: Box<[usize]>,
     pub(crate) build: Box<dyn Build>,
     /// The nodes that are built from this one.
     pub(crate) dependants: Vec<usize>,
-    /// The effects that push this one somewhere.
-    pub(crate) effects: Vec<usize>,
     /// Whether its values are retired or run, or may keep values that do: those are waited for, and
     /// closed at the end.
     pub(crate) drains: bool,
     /// How its values run, if they do.
-    pub(crate) runs: Option<Runs>,
+    pub(crate) runs: Option<Box<Runs>>,
 }
 
 pub(crate) struct Effect {
@@ -101,7 +102,7 @@ impl Graph {
 
     pub(crate) fn add_node(&mut self, mut node: Node) {
         let index = self.nodes.len();
-        for &input in &node.inputs {
+        for &input in &*node.inputs {
             self.nodes[input].dependants.push(index);
             node.drains |= self.nodes[input].drains;
         }
@@ -132,10 +133,25 @@ impl Graph {
         Ok(names)
     }
 
+    /// The effects that push these nodes somewhere.
+    pub(crate) fn effects_of(&self, nodes: &[usize]) -> impl Iterator<Item = usize> {
+        let pushes = nodes.iter().filter_map(|node| self.pushes.get(node));
+        pushes.flatten().copied()
+    }
+
+    /// Gives back the room for more.
+    pub(crate) fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.sources.shrink_to_fit();
+        for node in &mut self.nodes {
+            node.dependants.shrink_to_fit();
+        }
+    }
+
     pub(crate) fn add_effect(&mut self, effect: Effect) {
         let index = self.effects.len();
         for &input in &effect.inputs {
-            self.nodes[input].effects.push(index);
+            self.pushes.entry(input).or_default().push(index);
         }
         self.effects.push(effect);
     }
@@ -161,19 +177,18 @@ impl Node {
     ) -> Self {
         Self {
             entry: Arc::clone(entry),
-            inputs,
+            inputs: inputs.into(),
             build,
             dependants: Vec::new(),
-            effects: Vec::new(),
             drains,
-            runs,
+            runs: runs.map(Box::new),
         }
     }
 }
 
 /// What a slot was built from, in the form that the inputs of its component have given it.
-pub(super) fn seen<S: 'static>(inputs: &Inputs) -> &S {
-    let seen = inputs.as_ref().and_then(|inputs| inputs.downcast_ref());
+pub(super) fn seen<S: 'static>(inputs: Option<&Inputs>) -> &S {
+    let seen = inputs.and_then(|inputs| inputs.downcast_ref());
     seen.expect("a slot keeps the inputs of its own component")
 }
 
@@ -202,7 +217,7 @@ impl<S: Source> Build for FromSource<S> {
                 Reading::Value(value) => (value, None),
             };
             // In a slot also if it is not needed: so it is retired.
-            let slot = Slot::new(&home, value, new_stamp, None, None);
+            let slot = Slot::new(&home, value, Origin::Read(new_stamp), None);
             Ok(match new_stamp.is_some() && new_stamp == stamp {
                 true => Fresh::Unchanged,
                 false => Fresh::Slot(slot),
@@ -234,8 +249,8 @@ where
         let home = Arc::clone(&self.home);
         Box::pin(async move {
             let value = future.await.into_result()?;
-            let inputs: Inputs = Some(Arc::new(seen));
-            Ok(Fresh::Slot(Slot::new(&home, value, None, inputs, None)))
+            let inputs = Origin::Built(Arc::new(seen));
+            Ok(Fresh::Slot(Slot::new(&home, value, inputs, None)))
         })
     }
 }

@@ -1,7 +1,6 @@
 //! What a component may be built from.
 
 use crate::live::{Draft, Lease, Live, Selection, Slot};
-use crate::panic::Quiet;
 
 mod sealed {
     pub trait Sealed {}
@@ -83,7 +82,7 @@ impl<'a> Handle<'a> {
         Self {
             publication: &live.publication,
             index: live.index,
-            name: &live.name,
+            name: &live.home().name,
         }
     }
 }
@@ -112,18 +111,18 @@ where
     U: Clone + PartialEq + Send + Sync + 'static,
 {
     type Values = U;
-    type Seen = Quiet<U>;
+    type Seen = U;
 
     fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
         f(Handle::of(&self.live));
     }
 
-    fn values(&self, draft: &Draft) -> (U, Quiet<U>) {
+    fn values(&self, draft: &Draft) -> (U, U) {
         let part = self.of(draft);
-        (part.clone(), Quiet::new(&self.live.name, part))
+        (part.clone(), part)
     }
 
-    fn is_unchanged(&self, draft: &Draft, seen: &Quiet<U>) -> bool {
+    fn is_unchanged(&self, draft: &Draft, seen: &U) -> bool {
         self.is(draft, seen)
     }
 }

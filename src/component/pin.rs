@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::graph::{Build, Fresh};
 use crate::crew::BoxFuture;
-use crate::live::{AnySlot, Draft, Home, Selection, Slot};
+use crate::live::{AnySlot, Draft, Home, Origin, Selection, Slot};
 
 /// A component that keeps the value that it had at the start.
 pub(super) struct Pinned<T: Send + Sync + 'static, U: 'static> {
@@ -23,7 +23,7 @@ where
 
     fn start(&self, draft: &Draft, _: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
         let value = self.selection.of(draft);
-        let slot = Slot::new(&self.home, value, None, None, None);
+        let slot = Slot::new(&self.home, value, Origin::Kept, None);
         Box::pin(async move { Ok(Fresh::Slot(slot)) })
     }
 

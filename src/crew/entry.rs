@@ -1,13 +1,13 @@
 //! One step in the ledger.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::clock::{CENTURY, Clock, Moment, nanos};
+use super::clock::{Clock, Moment, nanos};
 use super::ledger::Ledger;
 use crate::StepError;
 use crate::panic::catch;
@@ -27,8 +27,9 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     /// How long it may take, in nanoseconds. Set while the app starts, read when it runs.
     timeout: AtomicU64,
-    ledger: Weak<Ledger>,
-    pub(super) clock: Clock,
+    /// Kept alive, and with it the names of what runs, also by what outlives the manager because it
+    /// blocks its thread.
+    ledger: Arc<Ledger>,
     /// Nanoseconds from the epoch to its start, plus one; or `IDLE`, or `QUEUED`.
     since: AtomicU64,
     /// When its last job was made, also when that has ended; like `since`.
@@ -49,7 +50,6 @@ pub(crate) enum Kind {
     Notifier,
     Task,
     Retire,
-    Drop,
 }
 
 impl Kind {
@@ -75,38 +75,18 @@ impl Entry {
         timeout: Duration,
     ) -> Self {
         Self {
-            timeout: AtomicU64::new(nanos(timeout)),
-            ledger: Arc::downgrade(ledger),
-            ..Self::idle(ledger.clock(), kind, name)
-        }
-    }
-
-    fn idle(clock: Clock, kind: Kind, name: &Arc<str>) -> Self {
-        Self {
             name: Arc::clone(name),
             kind,
-            timeout: AtomicU64::new(nanos(CENTURY)),
-            ledger: Weak::new(),
-            clock,
+            timeout: AtomicU64::new(nanos(timeout)),
+            ledger: Arc::clone(ledger),
             since: AtomicU64::new(IDLE),
             made: AtomicU64::new(IDLE),
             polling: AtomicBool::new(false),
         }
     }
 
-    /// That of a value which is being dropped.
-    pub(super) fn dropping(clock: Clock, name: &Arc<str>, since: Moment) -> Self {
-        Self {
-            since: AtomicU64::new(at(since)),
-            polling: AtomicBool::new(true),
-            ..Self::idle(clock, Kind::Drop, name)
-        }
-    }
-
-    /// Keeps the ledger alive, and with it the names of what runs. For whoever may outlive the
-    /// manager because it blocks its thread.
-    pub(crate) fn ledger(&self) -> Option<Arc<Ledger>> {
-        self.ledger.upgrade()
+    pub(super) fn clock(&self) -> Clock {
+        self.ledger.clock()
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -115,9 +95,7 @@ impl Entry {
 
     pub(crate) fn set_timeout(&self, timeout: Duration) {
         self.timeout.store(nanos(timeout), Ordering::Relaxed);
-        if let Some(ledger) = self.ledger() {
-            ledger.note_timeout(self.kind, timeout);
-        }
+        self.ledger.note_timeout(self.kind, timeout);
     }
 
     /// Calls code of the app's that does not wait.
@@ -136,7 +114,7 @@ impl Entry {
     ///
     /// If an earlier step of this entry has not ended.
     pub(crate) fn enter(&self) -> Result<Entered<'_>, StepError> {
-        self.start(self.clock.now())?;
+        self.start(self.clock().now())?;
         self.polling.store(true, Ordering::Release);
         Ok(Entered(self))
     }
@@ -158,7 +136,7 @@ impl Entry {
 
     /// Whether its last job was made since then.
     pub(crate) fn made_since(&self, then: Instant) -> bool {
-        self.made.load(Ordering::Acquire) > self.clock.moment(then).0
+        self.made.load(Ordering::Acquire) > self.clock().moment(then).0
     }
 
     /// The step waits for a core; its time begins with the next call of [`begin`](Self::begin).
@@ -168,7 +146,7 @@ impl Entry {
 
     /// The time of a step that was queued begins.
     pub(super) fn begin(&self) {
-        self.since.store(at(self.clock.now()), Ordering::Release);
+        self.since.store(at(self.clock().now()), Ordering::Release);
     }
 
     #[inline]
@@ -201,7 +179,7 @@ impl Entry {
     pub(crate) fn since(&self) -> Option<Instant> {
         match self.since.load(Ordering::Acquire) {
             IDLE | QUEUED => None,
-            since => Some(self.clock.instant(Moment(since - 1))),
+            since => Some(self.clock().instant(Moment(since - 1))),
         }
     }
 
@@ -249,7 +227,6 @@ impl fmt::Display for Entry {
             Kind::Probe => "the probe of the",
             Kind::Task => "the task of component",
             Kind::Retire => "the retirement of an old value of",
-            Kind::Drop => "the drop of an old value of",
         };
         write!(f, "{kind} `{}`", self.name)?;
         match self.since() {

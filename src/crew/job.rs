@@ -47,7 +47,7 @@ impl<'a, T> Job<'a, T> {
         entry: &Arc<Entry>,
         make: impl FnOnce() -> BoxFuture<'a, T>,
     ) -> Result<Self, StepError> {
-        entry.start_job(entry.clock.now())?;
+        entry.start_job(entry.clock().now())?;
         // From here on the entry ends with the job, also if `make` panics.
         let mut job = Self {
             entry: Arc::clone(entry),

@@ -3,6 +3,7 @@
 //! The supervisor of a reload looks here for a step that blocks its thread, the next reload for one
 //! that was given up and still runs, and the signal thread for what to name when time is up.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -24,6 +25,23 @@ pub(crate) struct Ledger {
     steps: Mutex<Vec<Weak<Entry>>>,
     /// Values that are being dropped: so many, and most so quickly, that none has an entry of its own.
     drops: Mutex<Drops>,
+}
+
+/// A value that is being dropped.
+pub(crate) struct Dropping {
+    pub(crate) name: Arc<str>,
+    since: Instant,
+}
+
+impl fmt::Display for Dropping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, since } = self;
+        let since = since.elapsed();
+        write!(
+            f,
+            "the drop of an old value of `{name}`, running for {since:.1?} and blocking its thread"
+        )
+    }
 }
 
 #[derive(Default)]
@@ -101,12 +119,18 @@ impl Ledger {
         let mut steps = self.steps();
         let must_end = |entry: &Arc<Entry>| !entry.kind.is_endless() || entry.is_polling();
         steps.retain(|entry| entry.is_running() && must_end(entry));
+        steps
+    }
+
+    /// The values that are being dropped.
+    pub(crate) fn drops(&self) -> Vec<Dropping> {
         let drops = lock(&self.drops);
         let drops = drops.running.iter();
-        steps.extend(
-            drops.map(|(_, name, since)| Arc::new(Entry::dropping(self.clock, name, *since))),
-        );
-        steps
+        let dropping = drops.map(|(_, name, since)| Dropping {
+            name: Arc::clone(name),
+            since: self.clock.instant(*since),
+        });
+        dropping.collect()
     }
 
     /// The tasks of components that run.
@@ -139,7 +163,9 @@ impl Scope for Ledger {
 
     fn running(&self) -> Vec<String> {
         let running = Self::running(self);
-        running.iter().map(ToString::to_string).collect()
+        let running = running.iter().map(ToString::to_string);
+        let drops = self.drops().into_iter().map(|drop| drop.to_string());
+        running.chain(drops).collect()
     }
 }
 

@@ -61,7 +61,7 @@ impl<T: Send + 'static> Waiting<T> {
     pub(super) fn poll_here(&mut self, id: usize, job: Job<'static, T>, started: Moment) {
         let waker = WakeOne::new(id, &self.woken);
         let entry = Arc::clone(job.entry());
-        let started = entry.clock.instant(started);
+        let started = entry.clock().instant(started);
         let place = Place::Here {
             job,
             waker,
@@ -178,14 +178,12 @@ impl<T: Send + 'static> Waiting<T> {
     /// `started` is when its time began; `None` if that is when it gets a core.
     fn spawned(&mut self, id: usize, job: Job<'static, T>, started: Option<Instant>) -> Place<T> {
         let entry = Arc::clone(job.entry());
-        let ledger = entry.ledger();
         let job = async move {
             let started = started.unwrap_or_else(|| {
                 entry.begin();
                 Instant::now()
             });
             let result = job.await;
-            drop(ledger);
             Finished {
                 id,
                 result,

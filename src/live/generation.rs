@@ -144,7 +144,7 @@ impl Draft {
         // Not before: a value that is shown and not current counts as replaced.
         changed
             .iter()
-            .for_each(|&index| self.slot(index).show(&None));
+            .for_each(|&index| self.slot(index).show(None));
         changed
     }
 }

@@ -105,7 +105,7 @@ impl<T: Send + Sync + 'static> Lease<T> {
     }
 
     /// What the value was built from.
-    pub(crate) fn inputs(&self) -> &Inputs {
+    pub(crate) fn inputs(&self) -> Option<&Inputs> {
         self.0.inputs()
     }
 

@@ -133,7 +133,7 @@ impl Publication {
     pub(crate) fn add(&self, slot: &AnySlot) -> usize {
         let current = self.current();
         self.publish(current.with(Arc::clone(slot)));
-        slot.show(&None);
+        slot.show(None);
         current.len()
     }
 

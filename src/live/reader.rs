@@ -43,7 +43,7 @@ impl<T: Send + Sync + 'static> Reader<T> {
             slot.home().retire.get().is_none(),
             "component `{}` is retired, and a reader would hold an old value until its next look; \
              use `load` or `lease`",
-            live.name,
+            live.name(),
         );
         Self {
             slot,
@@ -141,6 +141,6 @@ impl<T: Send + Sync + 'static> Clone for Reader<T> {
 
 impl<T: Send + Sync + 'static> fmt::Debug for Reader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reader").field(&self.live.name).finish()
+        f.debug_tuple("Reader").field(&self.live.name()).finish()
     }
 }

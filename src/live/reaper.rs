@@ -11,8 +11,7 @@ use super::slot::{Home, Inputs};
 use crate::crew::BoxFuture;
 use crate::panic::{Quiet, drop_quietly};
 
-/// The way to the reaper. Every component has one.
-#[derive(Clone)]
+/// The way to the reaper. All components share it.
 pub(crate) struct Reaper {
     arrivals: mpsc::UnboundedSender<Remains>,
     to_retire: Arc<ToRetire>,
@@ -35,19 +34,19 @@ pub(crate) struct Remains {
     home: Arc<Home>,
     value: Option<Box<dyn Any + Send>>,
     /// What has to stay for as long as the value is there.
-    kept_by: [Inputs; 2],
+    kept_by: [Option<Inputs>; 2],
 }
 
 impl Reaper {
     /// The two ends: one for the slots, one for the task that ends values.
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Remains>) {
+    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Remains>) {
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let to_retire = Arc::default();
         let reaper = Self {
             arrivals,
             to_retire,
         };
-        (reaper, receiver)
+        (Arc::new(reaper), receiver)
     }
 
     pub(crate) fn to_retire(&self) -> &Arc<ToRetire> {
@@ -90,7 +89,11 @@ impl ToRetire {
 }
 
 impl Remains {
-    pub(super) fn new(home: &Arc<Home>, value: Box<dyn Any + Send>, kept_by: [Inputs; 2]) -> Self {
+    pub(super) fn new(
+        home: &Arc<Home>,
+        value: Box<dyn Any + Send>,
+        kept_by: [Option<Inputs>; 2],
+    ) -> Self {
         Self {
             home: Arc::clone(home),
             value: Some(value),

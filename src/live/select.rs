@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Live;
 use super::generation::Draft;
 use super::slot::Slot;
-use crate::panic::Quiet;
+use crate::panic::drop_quietly;
 
 /// A part of a component's value: what [`Live::select`] and [`Live::map`] give.
 ///
@@ -28,7 +28,8 @@ use crate::panic::Quiet;
 /// ```
 pub struct Selection<T: Send + Sync + 'static, U: 'static> {
     pub(crate) live: Live<T>,
-    part: Arc<Quiet<Box<dyn Part<T, U>>>>,
+    /// `Some` until the drop.
+    part: Option<Arc<dyn Part<T, U>>>,
 }
 
 /// How to get at the part.
@@ -65,22 +66,26 @@ impl<T, U: PartialEq, F: Fn(&T) -> U + Send + Sync> Part<T, U> for Computed<F> {
 
 impl<T: Send + Sync + 'static, U> Selection<T, U> {
     pub(super) fn new(live: &Live<T>, part: impl Part<T, U> + 'static) -> Self {
-        let part: Box<dyn Part<T, U>> = Box::new(part);
         Self {
             live: live.clone(),
-            part: Arc::new(Quiet::new(&live.name, part)),
+            part: Some(Arc::new(part)),
         }
+    }
+
+    fn part(&self) -> &dyn Part<T, U> {
+        self.part.as_deref().expect("it is there until the drop")
     }
 
     /// The part in the next generation.
     pub(crate) fn of(&self, draft: &Draft) -> U {
-        self.part.get(Slot::of(draft.slot(self.live.index)).value())
+        self.part()
+            .get(Slot::of(draft.slot(self.live.index)).value())
     }
 
     /// Whether that is equal to this one.
     pub(crate) fn is(&self, draft: &Draft, part: &U) -> bool {
         let slot = Slot::of(draft.slot(self.live.index));
-        self.part.is(slot.value(), part)
+        self.part().is(slot.value(), part)
     }
 
     /// The part of the current value.
@@ -95,7 +100,7 @@ impl<T: Send + Sync + 'static, U> Selection<T, U> {
     /// # }
     /// ```
     pub fn get(&self) -> U {
-        self.part.get(&self.live.load())
+        self.part().get(&self.live.load())
     }
 }
 
@@ -103,13 +108,19 @@ impl<T: Send + Sync + 'static, U> Clone for Selection<T, U> {
     fn clone(&self) -> Self {
         Self {
             live: self.live.clone(),
-            part: Arc::clone(&self.part),
+            part: self.part.clone(),
         }
+    }
+}
+
+impl<T: Send + Sync + 'static, U> Drop for Selection<T, U> {
+    fn drop(&mut self) {
+        drop_quietly(self.live.name(), self.part.take());
     }
 }
 
 impl<T: Send + Sync + 'static, U> fmt::Debug for Selection<T, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Selection").field(&self.live.name).finish()
+        f.debug_tuple("Selection").field(&self.live.name()).finish()
     }
 }

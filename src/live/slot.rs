@@ -18,17 +18,25 @@ use crate::Stamp;
 pub(crate) struct Slot<T: Send + Sync + 'static> {
     home: Arc<Home>,
     value: Option<T>,
-    stamp: Option<Stamp>,
-    inputs: Inputs,
+    origin: Origin,
     /// Of a member of a collection: what the collection was built from that it belongs to, or did last.
-    anchor: Mutex<Inputs>,
+    anchor: Option<Box<Mutex<Inputs>>>,
     /// No other slot in this process has the number.
     serial: u64,
     stage: AtomicU8,
 }
 
+/// Where a value comes from.
+pub(crate) enum Origin {
+    /// It was read from outside; that has this stamp.
+    Read(Option<Stamp>),
+    Built(Inputs),
+    /// It keeps nothing of what it was, because it is never built again.
+    Kept,
+}
+
 /// What a value was built from, in the form that its `Inputs` gave it.
-pub(crate) type Inputs = Option<Arc<dyn Any + Send + Sync>>;
+pub(crate) type Inputs = Arc<dyn Any + Send + Sync>;
 
 /// It was built, and may become part of a generation.
 const NEW: u8 = 0;
@@ -45,18 +53,22 @@ pub(crate) struct Home {
     /// Weak, because values keep the leases that they were built from: a strong one would hold all
     /// values for ever.
     pub(crate) publication: Weak<Publication>,
-    pub(crate) reaper: Reaper,
+    pub(crate) reaper: Arc<Reaper>,
     /// How the app ends a value. Set before the first one is built, if at all. Weak, because the
     /// function may hold handles.
     pub(crate) retire: OnceLock<Weak<Retire>>,
-    /// Of a collection: the members of which its value consists.
-    pub(crate) members: Option<fn(&dyn Any) -> Vec<AnySlot>>,
-    /// The member of a collection whose slots these are.
-    pub(crate) member: Option<Member>,
+    pub(crate) part: Option<Box<Part>>,
 }
 
-/// Finds a member in a slot of its collection: the serial number of its value.
-pub(crate) type Member = Box<dyn Fn(&AnySlot) -> Option<u64> + Send + Sync>;
+/// The part that a component has in a collection.
+pub(crate) enum Part {
+    /// It is one: how to get at the members of which its value consists.
+    Whole(fn(&dyn Any) -> Vec<AnySlot>),
+    /// It is a member: how to find it in a slot of the collection, by the serial number of its value.
+    Member(Box<Find>),
+}
+
+type Find = dyn Fn(&AnySlot) -> Option<u64> + Send + Sync;
 
 /// Stands in a generation for what was closed at the end of the run.
 pub(crate) struct Closed(pub(super) Arc<str>);
@@ -73,8 +85,8 @@ pub(crate) trait ErasedSlot: Any + Send + Sync {
         None
     }
 
-    fn inputs(&self) -> &Inputs {
-        &None
+    fn inputs(&self) -> Option<&Inputs> {
+        None
     }
 
     /// The slots of which the value consists, if it is a collection.
@@ -83,7 +95,7 @@ pub(crate) trait ErasedSlot: Any + Send + Sync {
     }
 
     /// To be called when it has become part of a generation, of that collection if it is a member.
-    fn show(&self, _collection: &Inputs) {}
+    fn show(&self, _collection: Option<&Inputs>) {}
 
     /// To be called when it will not become part of a generation, unless it is.
     fn discard(&self) {}
@@ -93,9 +105,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
     pub(crate) fn new(
         home: &Arc<Home>,
         value: T,
-        stamp: Option<Stamp>,
-        inputs: Inputs,
-        anchor: Inputs,
+        origin: Origin,
+        anchor: Option<Inputs>,
     ) -> Arc<Self> {
         if home.retire.get().is_some() {
             home.reaper.to_retire().add(&home.name);
@@ -105,9 +116,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
         Arc::new(Self {
             home: Arc::clone(home),
             value: Some(value),
-            stamp,
-            inputs,
-            anchor: Mutex::new(anchor),
+            origin,
+            anchor: anchor.map(|anchor| Box::new(Mutex::new(anchor))),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             stage: AtomicU8::new(NEW),
         })
@@ -144,9 +154,9 @@ impl<T: Send + Sync + 'static> Slot<T> {
         if Self::is_closed(slot) {
             return true;
         }
-        let serial = match &self.home.member {
-            Some(member) => member(slot),
-            None => Some(Self::of(slot).serial),
+        let serial = match self.home.part.as_deref() {
+            Some(Part::Member(member)) => member(slot),
+            _ => Some(Self::of(slot).serial),
         };
         serial != Some(self.serial)
     }
@@ -197,28 +207,36 @@ impl<T: Send + Sync + 'static> ErasedSlot for Slot<T> {
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        self.stamp
+        match self.origin {
+            Origin::Read(stamp) => stamp,
+            _ => None,
+        }
     }
 
-    fn inputs(&self) -> &Inputs {
-        &self.inputs
+    fn inputs(&self) -> Option<&Inputs> {
+        match &self.origin {
+            Origin::Built(inputs) => Some(inputs),
+            _ => None,
+        }
     }
 
     fn members(&self) -> Vec<AnySlot> {
-        let members = self.home.members;
-        members.map_or(Vec::new(), |members| members(self.value()))
+        match self.home.part.as_deref() {
+            Some(Part::Whole(members)) => members(self.value()),
+            _ => Vec::new(),
+        }
     }
 
-    fn show(&self, collection: &Inputs) {
+    fn show(&self, collection: Option<&Inputs>) {
         self.stage.store(SHOWN, Ordering::Release);
-        if self.home.member.is_some() {
-            let mut anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = std::mem::replace(&mut *anchor, collection.clone());
+        if let (Some(anchor), Some(collection)) = (&self.anchor, collection) {
+            let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = std::mem::replace(&mut *anchor, Arc::clone(collection));
             drop(anchor);
             drop(before);
         }
         for member in self.members() {
-            member.show(&self.inputs);
+            member.show(self.inputs());
         }
     }
 
@@ -233,9 +251,15 @@ impl<T: Send + Sync + 'static> ErasedSlot for Slot<T> {
 
 impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
-        let anchor = self.anchor.get_mut();
-        let anchor = anchor.unwrap_or_else(PoisonError::into_inner).take();
-        let kept_by = [self.inputs.take(), anchor];
+        let anchor = self.anchor.take().map(|anchor| {
+            let anchor = anchor.into_inner();
+            anchor.unwrap_or_else(PoisonError::into_inner)
+        });
+        let inputs = match std::mem::replace(&mut self.origin, Origin::Kept) {
+            Origin::Built(inputs) => Some(inputs),
+            _ => None,
+        };
+        let kept_by = [inputs, anchor];
         let is_plain = !std::mem::needs_drop::<T>() && self.home.retire.get().is_none();
         if is_plain && kept_by.iter().all(Option::is_none) {
             // Nothing ends with it.

@@ -52,12 +52,12 @@ impl Snapshot {
         assert!(
             self.generation.manager == live.publication.manager,
             "component `{}` belongs to another manager than this snapshot",
-            live.name,
+            live.name(),
         );
         assert!(
             live.index < self.generation.len(),
             "component `{}` was added after this snapshot was taken",
-            live.name,
+            live.name(),
         );
         Slot::of(self.generation.slot(live.index)).value()
     }

@@ -32,7 +32,6 @@ impl Attended {
         policy: OnError,
         fatal: mpsc::UnboundedSender<Failure>,
     ) {
-        let _ledger = self.entry.ledger();
         let mut backoff = Backoff::new();
         loop {
             let asked = Instant::now();

@@ -29,7 +29,8 @@ where
     let Manager {
         shared,
         ledger,
-        graph,
+        mut graph,
+        names,
         reloaders,
         notifiers,
         reaper,
@@ -39,6 +40,9 @@ where
         ..
     } = manager;
     stragglers::runs_here(&ledger);
+    // From here on it does not grow.
+    graph.shrink();
+    drop(names);
     let (policy, closer) = (manager.policy, manager.closer);
     let end_reaping = CancellationToken::new();
     let to_retire = Arc::clone(reaper.to_retire());
@@ -96,11 +100,12 @@ where
     end_reaping.cancel();
     let _ = timeout(grace, &mut reaping).await;
     // Named while the reaper still is there, and with it the retirements that run.
-    let running = ledger.running();
+    let (running, drops) = (ledger.running(), ledger.drops());
     let mut left = to_retire.left();
     let mut held = drains.draining();
     held.retain(|held| left.contains_key(held.component()));
     let running_names = running.iter().map(|entry| &*entry.name);
+    let running_names = running_names.chain(drops.iter().map(|drop| &*drop.name));
     for name in running_names.chain(held.iter().map(Draining::component)) {
         left.remove(name);
     }
@@ -108,6 +113,8 @@ where
     let held = held.iter().map(ToString::to_string);
     let left = left.keys();
     let left = left.map(|name| format!("a value of component `{name}`, not retired"));
+    let drops = drops.iter().map(ToString::to_string);
+    let running = running.chain(drops);
     let leftovers = late.into_iter().chain(running).chain(held).chain(left);
     let mut leftovers: Vec<String> = leftovers.collect();
     leftovers.dedup();

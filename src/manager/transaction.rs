@@ -139,9 +139,7 @@ impl Transaction<'_> {
         let Self { core, .. } = *self;
         let probe = core.probation.iter().map(|probation| &probation.entry);
         let due = core.due().clone();
-        let effects = changed.iter();
-        let effects = effects.flat_map(|&node| &core.graph.nodes[node].effects);
-        let effects = effects.copied().chain(due);
+        let effects = core.graph.effects_of(changed).chain(due);
         let effects = effects.map(|effect| &core.graph.effects[effect].entry);
         let busy = probe.chain(effects).find(|entry| entry.is_running())?;
         Some(Step::failed(busy, StepError::busy(), Duration::ZERO))
@@ -241,7 +239,7 @@ impl Transaction<'_> {
             return Ok(());
         }
         let mut candidates = self.core.due().clone();
-        candidates.extend(changed.iter().flat_map(|&node| &graph.nodes[node].effects));
+        candidates.extend(graph.effects_of(changed));
         if candidates.is_empty() {
             return Ok(());
         }

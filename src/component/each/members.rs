@@ -14,7 +14,7 @@ use crate::component::graph::{Build, Fresh, seen};
 use crate::component::inputs::Bound;
 use crate::component::runner::{Runnable, Runner};
 use crate::crew::{BoxFuture, Crew, Entry, Kind, Ledger, Made};
-use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Retire, Slot};
+use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Origin, Part, Retire, Slot};
 use crate::panic::Quiet;
 use crate::{BoxError, Built, Done, StepError};
 
@@ -71,16 +71,15 @@ impl Members {
             name,
             index: self.collection.index,
             publication: Weak::clone(&self.collection.publication),
-            reaper: self.collection.reaper.clone(),
+            reaper: Arc::clone(&self.collection.reaper),
             retire: self
                 .retire
                 .clone()
                 .map_or_else(OnceLock::new, OnceLock::from),
-            members: None,
-            member: Some(Box::new(move |slot| {
+            part: Some(Box::new(Part::Member(Box::new(move |slot| {
                 let collection = Slot::<Keyed<K, V>>::of(slot).value();
                 collection.get(&key).map(Lease::serial)
-            })),
+            })))),
         })
     }
 }
@@ -109,7 +108,7 @@ where
 
     fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
         let (values, seen) = self.inputs.values(draft);
-        let inputs: Inputs = Some(Arc::new(seen));
+        let inputs: Inputs = Arc::new(seen);
         let settings = {
             let Ok(_telling) = self.members.telling.enter() else {
                 return Box::pin(ready(Err(StepError::busy().into())));
@@ -143,14 +142,14 @@ where
                 let timeout = members.timeout;
                 let entry = members.ledger.add(Kind::Member, &home.name, timeout);
                 let build = build.clone();
-                let (given, anchor) = (key.clone(), inputs.clone());
+                let (given, anchor) = (key.clone(), Arc::clone(&inputs));
                 // In a slot from the beginning: whatever becomes of the others, it is retired.
                 let make = || {
                     let future = build(given, setting.clone());
                     Made::Future(Box::pin(async move {
                         let value = future.await.into_result()?;
-                        let setting: Inputs = Some(Arc::new(setting));
-                        Ok(Lease::new(Slot::new(&home, value, None, setting, anchor)))
+                        let setting = Origin::Built(Arc::new(setting));
+                        Ok(Lease::new(Slot::new(&home, value, setting, Some(anchor))))
                     }))
                 };
                 keys.push(key);
@@ -168,7 +167,12 @@ where
                     None => break,
                 }
             }
-            let slot = Slot::new(&members.collection, Keyed(built), None, inputs, None);
+            let slot = Slot::new(
+                &members.collection,
+                Keyed(built),
+                Origin::Built(inputs),
+                None,
+            );
             Ok(Fresh::Slot(slot))
         })
     }
