@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, Cache};
+use dynamic_config::ConfigCell;
+use hotswap_config::prelude::HotswapConfig;
 use rekindle::{Live, Manager};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -27,7 +29,7 @@ pub(crate) const LOAD: &str = "rekindle load";
 pub(crate) const ARC_SWAP: &str = "arc-swap load";
 
 /// What is compared, in the order of the table.
-pub(crate) const ALL: [(&str, Make); 9] = [
+pub(crate) const ALL: [(&str, Make); 12] = [
     (RAW, || Box::new(Raw::new())),
     (READER, || {
         Rekindle::with(|live, stopwatch| {
@@ -48,10 +50,24 @@ pub(crate) const ALL: [(&str, Make); 9] = [
     ("rekindle lease", || {
         Rekindle::with(|live, stopwatch| stopwatch.time(|| *live.lease()))
     }),
-    ("RwLock<Arc<_>> clone", || {
-        Box::new(RwLock::new(Arc::new(0)))
+    ("RwLock<Arc<_>>, std", || Box::new(RwLock::new(Arc::new(0)))),
+    ("RwLock<Arc<_>>, parking_lot", || {
+        Box::new(parking_lot::RwLock::new(Arc::new(0)))
     }),
     ("tokio watch borrow", || Box::new(watch::Sender::new(0))),
+    ("hotswap-config get", || Box::new(HotswapConfig::new(0))),
+    ("dynamic-config current", || {
+        let cell = ConfigCell::new();
+        cell.store(0);
+        Box::new(cell)
+    }),
+];
+
+/// The locks: a read takes one, or counts what all threads count.
+pub(crate) const LOCKS: [&str; 3] = [
+    "RwLock<Arc<_>>, std",
+    "RwLock<Arc<_>>, parking_lot",
+    "tokio watch borrow",
 ];
 
 type Make = fn() -> Box<dyn Contender>;
@@ -194,5 +210,47 @@ impl Contender for watch::Sender<u64> {
         writes.each(|number| {
             self.send_replace(number);
         });
+    }
+}
+
+impl Contender for parking_lot::RwLock<Arc<u64>> {
+    fn read(&self, stopwatch: &Stopwatch) -> Timed {
+        stopwatch.time(|| {
+            let value = Arc::clone(&parking_lot::RwLock::read(self));
+            *value
+        })
+    }
+
+    fn write(&self, writes: Writes<'_>) {
+        writes.each(|number| {
+            let fresh = Arc::new(number);
+            let replaced = std::mem::replace(&mut *parking_lot::RwLock::write(self), fresh);
+            drop(replaced);
+        });
+    }
+}
+
+impl Contender for HotswapConfig<u64> {
+    fn read(&self, stopwatch: &Stopwatch) -> Timed {
+        stopwatch.time(|| *self.get())
+    }
+
+    fn write(&self, writes: Writes<'_>) {
+        let runtime = rekindle_benches::runtime(0);
+        writes.each(|number| {
+            let updated = runtime.block_on(self.update(number));
+            updated.expect("there is no validator");
+        });
+    }
+}
+
+/// What `current()` of a configuration reads.
+impl Contender for ConfigCell<u64> {
+    fn read(&self, stopwatch: &Stopwatch) -> Timed {
+        stopwatch.time(|| *self.get_or_panic("u64"))
+    }
+
+    fn write(&self, writes: Writes<'_>) {
+        writes.each(|number| self.store(number));
     }
 }

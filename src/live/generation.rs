@@ -32,6 +32,7 @@ impl Generation {
         }
     }
 
+    #[inline]
     pub(crate) fn slot(&self, index: usize) -> &AnySlot {
         &self.chunks[index / CHUNK][index % CHUNK]
     }

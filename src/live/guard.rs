@@ -48,6 +48,7 @@ impl<T: Send + Sync + 'static> Guard<T> {
 impl<T: Send + Sync + 'static> Deref for Guard<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         Slot::of(self.generation.slot(self.index)).value()
     }

@@ -123,6 +123,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         })
     }
 
+    #[inline]
     pub(crate) fn value(&self) -> &T {
         self.value
             .as_ref()
@@ -172,6 +173,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
     /// # Panics
     ///
     /// If the component is closed.
+    #[inline]
     pub(crate) fn of(slot: &AnySlot) -> &Self {
         let any: &dyn Any = &**slot;
         any.downcast_ref().unwrap_or_else(|| Closed::panic(slot))
