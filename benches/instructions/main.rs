@@ -1,5 +1,5 @@
 //! The instructions of the hot paths, with limits:
-//! `cargo bench --package rekindle-benches --bench instructions`.
+//! `cargo bench --package rekindle-benches --features valgrind --bench instructions`.
 //!
 //! # What is measured
 //!
