@@ -15,6 +15,7 @@ mod lines;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -97,6 +98,7 @@ pub(crate) fn command(example: &str) -> Command {
     program.pop();
     program.push("examples");
     program.push(example);
+    refuse_outdated(&program);
 
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -106,6 +108,26 @@ pub(crate) fn command(example: &str) -> Command {
         }
     }
     command
+}
+
+/// Panics if a source is newer than the program: with `--test` cargo does not build examples.
+fn refuse_outdated(program: &Path) {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified());
+    let (Ok(built), Ok(sources)) = (
+        modified(program),
+        std::fs::read_to_string(program.with_extension("d")),
+    ) else {
+        // Then it has not been built, and says so when it is started.
+        return;
+    };
+    for source in sources.split_whitespace().skip(1) {
+        let is_newer = modified(source.as_ref()).is_ok_and(|changed| changed > built);
+        assert!(
+            !is_newer,
+            "{source} is newer than {}; `cargo build --examples` builds it",
+            program.display()
+        );
+    }
 }
 
 /// Asks again and again until there is an answer.
