@@ -2,7 +2,7 @@
 
 use http::{Response, StatusCode, header};
 
-use crate::body::{self, Body, Cut};
+use crate::body::{Body, Cut};
 use crate::upstream::Failure;
 
 /// Why a request has no answer of an upstream's.
@@ -73,7 +73,7 @@ impl From<Failure> for Refusal {
 impl From<Refusal> for Response<Body> {
     fn from(refusal: Refusal) -> Self {
         let (status, text) = refusal.says();
-        let mut response = Response::new(body::text(text));
+        let mut response = Response::new(Body::text(text));
         *response.status_mut() = status;
         let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, plain);

@@ -7,12 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
-
-pub(crate) type Body = UnsyncBoxBody<Bytes, Cut>;
 
 /// Why a body ended before its end.
 #[derive(Debug)]
@@ -55,85 +52,133 @@ impl Error for Cut {
     }
 }
 
-pub(crate) fn empty() -> Body {
-    Empty::new().map_err(|never| match never {}).boxed_unsync()
-}
-
-pub(crate) fn text(text: &'static str) -> Body {
-    Full::from(text)
-        .map_err(|never| match never {})
-        .boxed_unsync()
-}
-
-/// When a body was last seen to move.
+/// Whose turn it is with a body, and since when.
 #[derive(Clone)]
-pub(crate) struct Progress(Arc<Mutex<Instant>>);
+pub(crate) struct Progress(Arc<Mutex<(Turn, Instant)>>);
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Turn {
+    /// Of who sends it: a piece is waited for.
+    Sender,
+    /// Of who takes it: it has a piece, or all of them, and has not asked for more.
+    Taker,
+}
 
 impl Progress {
-    pub(crate) fn now() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+    pub(crate) fn of(turn: Turn) -> Self {
+        Self(Arc::new(Mutex::new((turn, Instant::now()))))
     }
 
-    pub(crate) fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turns_to(&self, turn: Turn) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (turn, Instant::now());
     }
 
-    fn mark(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Resolves when who takes the body has not done anything for so long.
+    ///
+    /// It looks when a time is up and not at each piece, so that pieces need not wake it.
+    pub(crate) async fn untaken(&self, patience: Duration) {
+        loop {
+            let (turn, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            match turn {
+                Turn::Taker if since + patience <= now => return,
+                Turn::Taker => sleep_until(since + patience).await,
+                Turn::Sender => sleep_until(now + patience).await,
+            }
+        }
     }
 }
 
 /// A body that is cut when it becomes too large, or does not move for too long.
-pub(crate) struct Streamed<H> {
-    body: Incoming,
+pub(crate) struct Body<H = ()> {
+    pieces: Pieces,
     /// How many bytes may still come.
     left: u64,
     wait: Duration,
     /// Armed while a piece is waited for.
     late: Option<Pin<Box<Sleep>>>,
-    /// Told when the body moves.
+    /// Told whose turn it is.
     progress: Option<Progress>,
     /// What must not go before the body has ended.
-    _held: H,
+    held: H,
 }
 
-impl<H: Send + Unpin + 'static> Streamed<H> {
-    pub(crate) fn new(body: Incoming, limit: u64, wait: Duration, held: H) -> Self {
+enum Pieces {
+    Own(Full<Bytes>),
+    Passing(Incoming),
+}
+
+impl Body {
+    pub(crate) fn empty() -> Self {
+        Self::text("")
+    }
+
+    pub(crate) fn text(text: &'static str) -> Self {
+        // What is there already is neither late nor too much.
+        Self::new(Pieces::Own(Full::from(text)), u64::MAX, Duration::MAX)
+    }
+
+    /// The body of a message that is passed on, of at most so many bytes, with so much time between
+    /// two pieces.
+    pub(crate) fn passing(body: Incoming, limit: u64, wait: Duration) -> Self {
+        Self::new(Pieces::Passing(body), limit, wait)
+    }
+
+    fn new(pieces: Pieces, limit: u64, wait: Duration) -> Self {
         Self {
-            body,
+            pieces,
             left: limit,
             wait,
             late: None,
             progress: None,
-            _held: held,
+            held: (),
         }
     }
+}
 
+impl<H> Body<H> {
     pub(crate) fn telling(mut self, progress: &Progress) -> Self {
         self.progress = Some(progress.clone());
         self
     }
 
+    /// Holds this too, until the body has ended.
+    pub(crate) fn holding<M>(self, more: M) -> Body<(H, M)> {
+        Body {
+            pieces: self.pieces,
+            left: self.left,
+            wait: self.wait,
+            late: self.late,
+            progress: self.progress,
+            held: (self.held, more),
+        }
+    }
+
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let piece = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(piece) => piece,
-            Poll::Pending => {
-                let wait = self.wait;
-                let late = self
-                    .late
-                    .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + wait)));
-                ready!(late.as_mut().poll(cx));
-                return Poll::Ready(Some(Err(Cut::TooSlow)));
+        let polled = match &mut self.pieces {
+            Pieces::Own(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
+            Pieces::Passing(body) => Pin::new(body).poll_frame(cx).map_err(Cut::Broken),
+        };
+        let Poll::Ready(piece) = polled else {
+            let wait = self.wait;
+            let late = self
+                .late
+                .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + wait)));
+            if let Some(progress) = &self.progress {
+                progress.turns_to(Turn::Sender);
             }
+            ready!(late.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(Cut::TooSlow)));
         };
         self.late = None;
         if let Some(progress) = &self.progress {
-            progress.mark();
+            progress.turns_to(Turn::Taker);
         }
-        let Some(piece) = piece else {
+        let Some(piece) = piece.transpose()? else {
             return Poll::Ready(None);
         };
-        let piece = piece.map_err(Cut::Broken)?;
         let size = piece.data_ref().map_or(0, Bytes::len);
         match self.left.checked_sub(size as u64) {
             Some(left) => self.left = left,
@@ -143,7 +188,7 @@ impl<H: Send + Unpin + 'static> Streamed<H> {
     }
 }
 
-impl<H: Send + Unpin + 'static> HttpBody for Streamed<H> {
+impl<H: Unpin> HttpBody for Body<H> {
     type Data = Bytes;
     type Error = Cut;
 
@@ -155,40 +200,16 @@ impl<H: Send + Unpin + 'static> HttpBody for Streamed<H> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.pieces {
+            Pieces::Own(body) => body.is_end_stream(),
+            Pieces::Passing(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A body that holds something until it has ended.
-pub(crate) struct Holding<H> {
-    body: Body,
-    _held: H,
-}
-
-pub(crate) fn holding<H>(body: Body, held: H) -> Holding<H> {
-    Holding { body, _held: held }
-}
-
-impl<H: Unpin> HttpBody for Holding<H> {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.pieces {
+            Pieces::Own(body) => body.size_hint(),
+            Pieces::Passing(body) => body.size_hint(),
+        }
     }
 }

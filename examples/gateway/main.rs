@@ -42,7 +42,6 @@
 //! noticed until its connection ends. To go from `0.0.0.0` to a single address of the same port takes
 //! two steps, as both cannot be bound at once.
 
-mod activity;
 mod answer;
 mod args;
 mod body;

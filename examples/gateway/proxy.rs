@@ -4,15 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use rekindle::Live;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::Refusal;
-use crate::body::{Body, Progress, Streamed};
+use crate::body::{Body, Progress, Turn};
 use crate::headers;
 use crate::route::{Router, Way};
 use crate::tunnel::Tunnel;
@@ -34,13 +32,16 @@ pub(crate) struct Proxy {
     pub(crate) drain: Duration,
 }
 
+/// An answer. Its body holds the way on which it comes.
+type Answer = Response<Body<((), Option<Way>)>>;
+
 impl Client {
     /// Answers, in any case.
     ///
     /// The generation is looked at once, here, so all that happens to the request is of this one.
     /// Only the route and its upstream are held for as long as the answer takes: a long download
     /// keeps nothing else from being retired.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (generation, found) = {
             let router = self.proxy.router.load();
             let generation = router.debug_headers.then(|| router.generation());
@@ -52,7 +53,7 @@ impl Client {
         };
         let mut response = answered.unwrap_or_else(|refusal| {
             tracing::debug!(?refusal, "refused");
-            refusal.into()
+            Response::from(refusal).map(|body| body.holding(None))
         });
         if let Some(generation) = generation {
             let headers = response.headers_mut();
@@ -66,7 +67,7 @@ impl Client {
         way: Way,
         host: HeaderValue,
         mut request: Request<Incoming>,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let route = &way.route;
         let upgrade = headers::upgrade(request.headers())
             .filter(|_| request.version() == Version::HTTP_11)
@@ -84,15 +85,16 @@ impl Client {
         }
         route.request_headers.follow(&mut parts.headers);
 
-        let progress = Progress::now();
-        let body = (!body.is_end_stream()).then(|| {
-            Streamed::new(body, route.max_request, route.body_timeout, ())
-                .telling(&progress)
-                .boxed_unsync()
-        });
+        // Its time begins when it has the whole request. A client that lets it wait has times of
+        // its own.
+        let progress = Progress::of(Turn::Taker);
+        let body = (!body.is_end_stream())
+            .then(|| Body::passing(body, route.max_request, route.body_timeout).telling(&progress));
         let sent = way.upstream.send(parts, body);
-        let response = patiently(sent, &progress, route.timeout).await;
-        let response = response.ok_or(Refusal::TooLate)??;
+        let response = tokio::select! {
+            response = sent => response?,
+            () = progress.untaken(route.timeout) => return Err(Refusal::TooLate),
+        };
         if response.body().size_hint().lower() > route.max_response {
             return Err(Refusal::ResponseTooLarge);
         }
@@ -109,7 +111,7 @@ impl Client {
         way: Way,
         upgrade: Option<hyper::upgrade::OnUpgrade>,
         mut response: Response<Incoming>,
-    ) -> Response<Body> {
+    ) -> Answer {
         let protocol = headers::upgrade(response.headers());
         headers::remove_hop_by_hop(response.headers_mut());
         let version = response.version();
@@ -132,10 +134,10 @@ impl Client {
                 };
                 tunnel.run(told).await;
             });
-            return response.map(|_| crate::body::empty());
+            return response.map(|_| Body::empty().holding(None));
         }
         let (limit, wait) = (way.route.max_response, way.route.body_timeout);
-        response.map(|body| Streamed::new(body, limit, wait, way).boxed_unsync())
+        response.map(|body| Body::passing(body, limit, wait).holding(Some(way)))
     }
 }
 
@@ -155,22 +157,4 @@ fn find(router: &Router, request: &Request<Incoming>) -> Result<(Way, HeaderValu
     let way = router.find(authority.host(), request.uri().path());
     let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::NoHost)?;
     Ok((way.ok_or(Refusal::NoRoute)?.clone(), host))
-}
-
-/// Waits for an answer, for so long after the request made progress the last time.
-async fn patiently<T>(
-    answer: impl Future<Output = T>,
-    request: &Progress,
-    patience: Duration,
-) -> Option<T> {
-    let mut answer = std::pin::pin!(answer);
-    loop {
-        let deadline = request.last() + patience;
-        if let Ok(answer) = timeout_at(deadline, &mut answer).await {
-            return Some(answer);
-        }
-        if request.last() + patience <= Instant::now() {
-            return None;
-        }
-    }
 }

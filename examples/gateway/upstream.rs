@@ -11,9 +11,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rekindle::BoxError;
 
-use crate::body::{self, Body};
+use crate::body::Body;
 use crate::config;
-use crate::connection::SILENCE;
+use crate::connection::{PROBES, SILENCE, UNANSWERED};
 
 mod health;
 
@@ -47,6 +47,8 @@ impl Upstream {
         connector.set_connect_timeout(Some(config.connect_seconds.get()));
         connector.set_nodelay(true);
         connector.set_keepalive(Some(SILENCE));
+        connector.set_keepalive_interval(Some(PROBES));
+        connector.set_keepalive_retries(Some(UNANSWERED));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.idle_seconds.get())
@@ -84,14 +86,14 @@ impl Upstream {
 
         let is_repeatable = body.is_none() && parts.method.is_safe();
         let request = |address: &Address, body| request(&parts, &address.authority, body);
-        let body = body.unwrap_or_else(body::empty);
+        let body = body.unwrap_or_else(Body::empty);
         let mut sent = self.client.request(request(first, body)).await;
         if is_repeatable {
             for other in well.chain([first]) {
                 if sent.is_ok() {
                     break;
                 }
-                sent = self.client.request(request(other, body::empty())).await;
+                sent = self.client.request(request(other, Body::empty())).await;
             }
         }
         sent.map_err(Failure::Failed)

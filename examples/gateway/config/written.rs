@@ -43,7 +43,7 @@ pub(super) struct Listener {
 #[derive(Clone, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Waits {
-    /// From being accepted to the head of the first request; TLS has as long again.
+    /// From being accepted, by way of the handshake of TLS, to the head of the first request.
     pub(crate) header_seconds: Seconds,
     /// Between two requests.
     pub(crate) idle_seconds: Seconds,

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Address, Upstream, uri};
-use crate::body;
+use crate::body::Body;
 use crate::config::Health;
 
 /// Asks each address now and then, until it is told to stop.
@@ -68,7 +68,7 @@ impl Upstream {
 
     async fn answers(&self, address: &Address, path: PathAndQuery, patience: Duration) -> bool {
         let request = Request::get(uri(&address.authority, path))
-            .body(body::empty())
+            .body(Body::empty())
             .expect("a URI makes a request");
         let answer = async {
             let response = self.client.request(request).await.ok()?;

@@ -14,8 +14,9 @@ use rekindle::BoxError;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 
 use crate::harness::PATIENCE;
@@ -56,10 +57,7 @@ impl Connection {
         host: &str,
         config: &Arc<ClientConfig>,
     ) -> Result<Self, BoxError> {
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::try_from(host.to_owned())?;
-        let connector = TlsConnector::from(Arc::clone(config));
-        let stream = connector.connect(name, stream).await?;
+        let stream = tls(socket(address).await?, host, config).await?;
         let session = stream.get_ref().1;
         let certificate = session.peer_certificates().map(|chain| chain[0].to_vec());
         let sender = match session.alpn_protocol() {
@@ -171,12 +169,35 @@ pub(crate) async fn socket(address: SocketAddr) -> io::Result<TcpStream> {
     TcpStream::connect(address).await
 }
 
+/// A connection whose kernel takes little that is not read.
+pub(crate) async fn narrow_socket(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(16 * 1024)?;
+    socket.connect(address).await
+}
+
+pub(crate) async fn tls(
+    stream: TcpStream,
+    host: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<TlsStream<TcpStream>, BoxError> {
+    let name = ServerName::try_from(host.to_owned())?;
+    let connector = TlsConnector::from(Arc::clone(config));
+    Ok(connector.connect(name, stream).await?)
+}
+
 pub(crate) async fn websocket(
     address: SocketAddr,
     path: &str,
 ) -> Result<WebSocketStream<TcpStream>, BoxError> {
-    let stream = TcpStream::connect(address).await?;
-    let url = format!("ws://{address}{path}");
+    websocket_on(socket(address).await?, path).await
+}
+
+pub(crate) async fn websocket_on<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    path: &str,
+) -> Result<WebSocketStream<S>, BoxError> {
+    let url = format!("ws://a.test{path}");
     let (websocket, _) = tokio_tungstenite::client_async(url, stream).await?;
     Ok(websocket)
 }

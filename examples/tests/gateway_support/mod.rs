@@ -8,6 +8,7 @@
 
 mod authority;
 mod client;
+mod frames;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -19,7 +20,10 @@ use tempfile::TempDir;
 use crate::harness::{Answer as Report, Process, request};
 
 pub(crate) use authority::Authority;
-pub(crate) use client::{Answer, Connection, in_time, socket, websocket};
+pub(crate) use client::{
+    Answer, Connection, in_time, narrow_socket, socket, tls, websocket, websocket_on,
+};
+pub(crate) use frames::{Frame, Frames, Kind};
 pub(crate) use upstream::Upstream;
 
 /// A gateway and its directory. It is killed when this is dropped.

@@ -1,17 +1,20 @@
-//! How long nothing has been asked on a connection.
+//! How long nothing has happened on a connection.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// The requests that are under way on a connection.
+/// The requests that are under way on a connection, and whether it takes what is written to it.
 pub(crate) struct Activity(Mutex<State>);
 
 struct State {
     requests: usize,
-    /// Since when there has been none, or was none before those there are.
+    /// Something is left to be written, which the client has no room for.
+    is_blocked: bool,
+    /// When something happened the last time: a request ended, or something was written.
     since: Instant,
+    /// Nothing has been asked yet, and what was written is the handshake.
     is_new: bool,
 }
 
@@ -22,28 +25,46 @@ impl Activity {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             requests: 0,
+            is_blocked: false,
             since: Instant::now(),
             is_new: true,
         })))
     }
 
-    pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         let mut state = self.lock();
         state.requests += 1;
         state.is_new = false;
         UnderWay(Arc::clone(self))
     }
 
-    /// Resolves when no request has been under way for so long: the first may take as long as
-    /// `first`, each other may come as long as `next` after the one before.
+    /// Some of it was written.
+    pub(super) fn wrote(&self) {
+        let mut state = self.lock();
+        state.is_blocked = false;
+        if !state.is_new {
+            state.since = Instant::now();
+        }
+    }
+
+    /// None of it could be written. The end of a body is not the end of its answer: up to then there
+    /// is no request under way any more, and yet its client waits.
+    pub(super) fn blocked(&self) {
+        self.lock().is_blocked = true;
+    }
+
+    /// Resolves when nothing has happened for so long: the first request may take as long as
+    /// `first`, from when the connection was accepted, and each other may come as long as `next`
+    /// after the answer to the one before was written.
     ///
     /// It looks when a time is up and not at each request, so that requests need not wake it.
-    pub(crate) async fn ceased(&self, first: Duration, next: Duration) {
+    pub(super) async fn ceased(&self, first: Duration, next: Duration) {
         loop {
             let (is_quiet, wait, since) = {
                 let state = self.lock();
                 let wait = if state.is_new { first } else { next };
-                (state.requests == 0, wait, state.since)
+                let is_quiet = state.requests == 0 && !state.is_blocked;
+                (is_quiet, wait, state.since)
             };
             let now = Instant::now();
             match is_quiet {
@@ -54,11 +75,12 @@ impl Activity {
         }
     }
 
-    /// Resolves when no request has been under way for so long, from now on.
-    pub(crate) async fn ceased_from_now(&self, wait: Duration) {
+    /// Resolves when nothing has happened for so long, from now on.
+    pub(super) async fn ceased_from_now(&self, wait: Duration) {
         {
             let mut state = self.lock();
             state.since = Instant::now();
+            state.is_new = false;
         }
         self.ceased(wait, wait).await;
     }

@@ -1,0 +1,127 @@
+//! HTTP/2, frame by frame: for clients that no library would be.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::authority::Authority;
+use super::client::{in_time, socket, tls};
+
+/// A connection on which frames are written and read, and nothing is done by itself.
+pub(crate) struct Frames {
+    stream: TlsStream<TcpStream>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) is_last: bool,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// Of a frame.
+pub(crate) struct Kind;
+
+impl Kind {
+    pub(crate) const DATA: u8 = 0;
+    pub(crate) const HEADERS: u8 = 1;
+    pub(crate) const RESET: u8 = 3;
+    pub(crate) const SETTINGS: u8 = 4;
+    pub(crate) const GOAWAY: u8 = 7;
+    pub(crate) const WINDOW: u8 = 8;
+}
+
+impl Frames {
+    /// The handshake of TLS, and nothing more.
+    pub(crate) async fn open(address: SocketAddr, authority: &Authority) -> Self {
+        let stream = socket(address).await.unwrap();
+        let stream = tls(stream, "one.test", &authority.client(&["h2"])).await;
+        Self {
+            stream: stream.unwrap(),
+        }
+    }
+
+    /// How a connection begins, with this window for each answer, or the usual one.
+    pub(crate) async fn begin(&mut self, window: Option<u32>) {
+        let mut settings = Vec::new();
+        if let Some(window) = window {
+            settings.extend([0, 4]);
+            settings.extend(window.to_be_bytes());
+        }
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        in_time(self.stream.write_all(preface)).await.unwrap();
+        self.write(Kind::SETTINGS, 0, 0, &settings).await;
+    }
+
+    /// Sends a GET as a stream of this number, in the shortest form that HPACK has.
+    pub(crate) async fn get(&mut self, stream: u32, path: &str) {
+        let mut head = vec![0x82, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
+        head.extend(path.bytes());
+        head.extend(b"\x41\x08one.test");
+        // The end of the headers, and of the stream.
+        self.write(Kind::HEADERS, 5, stream, &head).await;
+    }
+
+    /// Lets the gateway send so many bytes more.
+    pub(crate) async fn widen(&mut self, stream: u32, size: u32) {
+        for stream in [0, stream] {
+            self.write(Kind::WINDOW, 0, stream, &size.to_be_bytes())
+                .await;
+        }
+    }
+
+    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = vec![size[1], size[2], size[3], kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        in_time(self.stream.write_all(&frame)).await.unwrap();
+    }
+
+    /// The next frame, or how the connection ended.
+    pub(crate) async fn read(&mut self) -> io::Result<Frame> {
+        in_time(async {
+            let mut head = [0; 9];
+            self.stream.read_exact(&mut head).await?;
+            let [a, b, c, kind, flags, stream @ ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            self.stream.read_exact(&mut payload).await?;
+            Ok(Frame {
+                kind,
+                is_last: flags & 1 == 1,
+                stream: u32::from_be_bytes(stream),
+                payload,
+            })
+        })
+        .await
+    }
+
+    /// Reads up to the next frame of this kind on this stream.
+    pub(crate) async fn read_to(&mut self, kind: u8, stream: u32) -> io::Result<Frame> {
+        loop {
+            let frame = self.read().await?;
+            if frame.kind == kind && frame.stream == stream {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Reads a whole answer; how long its body is, if it is one of 200.
+    pub(crate) async fn read_answer(&mut self, stream: u32) -> io::Result<usize> {
+        let head = self.read_to(Kind::HEADERS, stream).await?;
+        // An index into the static table of HPACK.
+        assert_eq!(head.payload[0], 0x88, "the status is 200");
+        let mut size = 0;
+        loop {
+            let data = self.read_to(Kind::DATA, stream).await?;
+            size += data.payload.len();
+            if data.is_last {
+                return Ok(size);
+            }
+        }
+    }
+}
