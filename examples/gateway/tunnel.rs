@@ -1,7 +1,6 @@
 //! Connections that were upgraded: bytes pass in both directions until one side has had enough, or
 //! the route is gone.
 
-use std::future::pending;
 use std::io;
 use std::time::Duration;
 
@@ -29,8 +28,9 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Passes bytes until both directions have ended. When `told` resolves, it asks for the end, and
-    /// leaves time for it.
+    /// Passes bytes until both directions have ended, or one of them is broken. When `told`
+    /// resolves, it asks for the end, and leaves time for it; as much is left for one direction
+    /// after the end of the other.
     ///
     /// The client of a WebSocket is sent a close frame, which it answers to the upstream. In a
     /// protocol that is not known, the upstream is told that nothing more comes from the client.
@@ -40,40 +40,47 @@ impl Tunnel {
         };
         let (from_client, to_client) = split(TokioIo::new(client));
         let (from_upstream, to_upstream) = split(TokioIo::new(upstream));
-        let close = CancellationToken::new();
-        let passing = async {
-            // How a direction ends concerns the two that talk.
+        let (close, half) = (CancellationToken::new(), CancellationToken::new());
+        let (over, never) = (CancellationToken::new(), CancellationToken::new());
+        let up = async {
+            let close = if self.is_websocket { &never } else { &close };
+            pass(from_client, to_upstream, close).await?;
+            half.cancel();
+            io::Result::Ok(())
+        };
+        let down = async {
             if self.is_websocket {
-                let up = async {
-                    _ = pass(from_client, to_upstream, CancellationToken::new()).await;
-                    pending::<()>().await;
-                };
-                tokio::select! {
-                    // It is the server who closes the connection of a WebSocket.
-                    _ = pass_frames(from_upstream, to_client, &close) => {}
-                    () = up => {}
-                }
+                pass_frames(from_upstream, to_client, &close).await?;
+                over.cancel();
             } else {
-                _ = tokio::join!(
-                    pass(from_client, to_upstream, close.clone()),
-                    pass(from_upstream, to_client, CancellationToken::new()),
-                );
+                pass(from_upstream, to_client, &never).await?;
             }
+            half.cancel();
+            io::Result::Ok(())
         };
         let ending = async {
-            told.await;
-            close.cancel();
+            tokio::select! {
+                () = told => close.cancel(),
+                () = half.cancelled() => {}
+            }
             sleep(self.drain).await;
         };
         tokio::select! {
-            () = passing => {}
+            ended = async { tokio::try_join!(up, down) } => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a tunnel broke off");
+                }
+            }
+            // It is the server who closes the connection of a WebSocket. A client that does not
+            // follow has nobody to talk to.
+            () = async { over.cancelled().await; sleep(self.drain / 4).await } => {}
             () = ending => tracing::info!("a tunnel was cut: it did not end when it was told to"),
         }
     }
 }
 
 /// Passes bytes to the end, or until `close`, and passes the end on.
-async fn pass(mut from: Read, mut to: Write, close: CancellationToken) -> io::Result<()> {
+async fn pass(mut from: Read, mut to: Write, close: &CancellationToken) -> io::Result<()> {
     let copied = close.run_until_cancelled(copy(&mut from, &mut to)).await;
     to.shutdown().await?;
     copied.transpose().map(drop)
@@ -87,7 +94,8 @@ async fn pass_frames(mut from: Read, mut to: Write, close: &CancellationToken) -
     loop {
         let read = from.read(&mut buffer);
         let size = if close.is_cancelled() {
-            if frames.is_between() {
+            // Nothing may follow a close frame of the upstream's own, either.
+            if frames.is_between() && !frames.have_closed() {
                 to.write_all(&CLOSE).await?;
                 to.flush().await?;
                 while from.read(&mut buffer).await? > 0 {}
@@ -110,5 +118,7 @@ async fn pass_frames(mut from: Read, mut to: Write, close: &CancellationToken) -
             false => frames.pass_all(piece),
         };
         to.write_all(&piece[..size]).await?;
+        // TLS would keep the rest of a message for as long as no other one comes.
+        to.flush().await?;
     }
 }

@@ -28,3 +28,15 @@ fn a_frame_ends_at_its_length_however_it_is_cut_into_pieces() {
         assert_eq!(Frames::default().pass_all(&stream), stream.len());
     }
 }
+
+#[test]
+fn a_close_frame_is_the_last_one() {
+    let mut frames = Frames::default();
+    frames.pass_all(&[0x81, 2, b'h', b'i', 0x89, 0]);
+    assert!(!frames.have_closed());
+    // The reason of the close comes later.
+    frames.pass_all(&[0x88, 2]);
+    assert!(frames.have_closed());
+    frames.pass_all(&[3, 0xe8]);
+    assert!(frames.have_closed() && frames.is_between());
+}

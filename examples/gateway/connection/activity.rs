@@ -60,17 +60,19 @@ impl Activity {
     /// It looks when a time is up and not at each request, so that requests need not wake it.
     pub(super) async fn ceased(&self, first: Duration, next: Duration) {
         loop {
-            let (is_quiet, wait, since) = {
+            let (is_quiet, is_new, since) = {
                 let state = self.lock();
-                let wait = if state.is_new { first } else { next };
                 let is_quiet = state.requests == 0 && !state.is_blocked;
-                (is_quiet, wait, state.since)
+                (is_quiet, state.is_new, state.since)
             };
             let now = Instant::now();
+            let until = since + if is_new { first } else { next };
             match is_quiet {
-                true if since + wait <= now => return,
-                true => sleep_until(since + wait).await,
-                false => sleep_until(now + wait).await,
+                true if until <= now => return,
+                // The first request may have come and been answered by then.
+                true if is_new => sleep_until(until.min(now + next)).await,
+                true => sleep_until(until).await,
+                false => sleep_until(now + next).await,
             }
         }
     }

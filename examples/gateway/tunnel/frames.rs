@@ -1,6 +1,9 @@
 //! Where the frames of a WebSocket end: as much of RFC 6455, section 5.2 as is needed to put one
 //! more frame between two others.
 
+/// The opcode of a close frame.
+const CLOSE: u8 = 8;
+
 /// A position in a stream of frames.
 #[derive(Default)]
 pub(super) struct Frames {
@@ -8,12 +11,18 @@ pub(super) struct Frames {
     head: Vec<u8>,
     /// What is still to come of the payload.
     payload: u64,
+    have_closed: bool,
 }
 
 impl Frames {
     /// Whether the position is where a frame may begin.
     pub(super) fn is_between(&self) -> bool {
         self.head.is_empty() && self.payload == 0
+    }
+
+    /// Whether a close frame has begun: the last one.
+    pub(super) fn have_closed(&self) -> bool {
+        self.have_closed
     }
 
     /// Goes on over the whole piece; gives its length.
@@ -33,6 +42,7 @@ impl Frames {
                 self.head.push(piece[passed]);
                 passed += 1;
                 if let Some(payload) = payload(&self.head) {
+                    self.have_closed |= self.head[0] & 0x0f == CLOSE;
                     self.head.clear();
                     self.payload = payload;
                     break;

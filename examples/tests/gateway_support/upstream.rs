@@ -56,6 +56,7 @@ impl Upstream {
             .route("/well", get(well))
             .route("/ws", any(websocket))
             .route("/upgrade", any(upgrade))
+            .route("/stays", any(stays))
             .route("/echo", any(async |request: Request| request.into_body()))
             .fallback(tell)
             .with_state(Arc::clone(&state))
@@ -154,6 +155,7 @@ async fn websocket(State(its): State<Arc<Its>>, upgrade: WebSocketUpgrade) -> Re
     upgrade.on_upgrade(async move |websocket| echo(websocket, &its).await)
 }
 
+/// Echoes, but for what it is asked for.
 async fn echo(mut websocket: WebSocket, its: &Its) {
     while let Some(Ok(message)) = websocket.recv().await {
         match message {
@@ -161,13 +163,29 @@ async fn echo(mut websocket: WebSocket, its: &Its) {
                 its.closed.fetch_add(1, Ordering::Relaxed);
             }
             Message::Text(_) | Message::Binary(_) => {
-                if websocket.send(message).await.is_err() {
+                let answer = match message.to_text().unwrap_or_default().split_once(' ') {
+                    Some(("give", size)) => Message::from(vec![b'x'; size.parse().unwrap()]),
+                    Some(("leave", _)) => Message::Close(None),
+                    _ => message,
+                };
+                if websocket.send(answer).await.is_err() {
                     return;
                 }
             }
             Message::Ping(_) | Message::Pong(_) => {}
         }
     }
+}
+
+/// Says that it is a WebSocket, and stays, whatever happens to its client.
+async fn stays(mut request: Request) -> impl IntoResponse {
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let _upgraded = upgrade.await;
+        std::future::pending::<()>().await;
+    });
+    let headers = [("connection", "upgrade"), ("upgrade", "websocket")];
+    (StatusCode::SWITCHING_PROTOCOLS, headers)
 }
 
 /// Another protocol: it echoes, and says goodbye when nothing more comes.
