@@ -9,6 +9,7 @@ use crate::upstream::Failure;
 #[derive(Debug)]
 pub(crate) enum Refusal {
     NoHost,
+    DotSegments,
     NoTunnel,
     NoRoute,
     RequestTooLarge,
@@ -17,6 +18,7 @@ pub(crate) enum Refusal {
     ResponseTooLarge,
     NobodyIsWell,
     Unreachable,
+    Malformed,
     TooLate,
 }
 
@@ -24,6 +26,10 @@ impl Refusal {
     fn says(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NoHost => (StatusCode::BAD_REQUEST, "the request names no host\n"),
+            Self::DotSegments => (
+                StatusCode::BAD_REQUEST,
+                "the path has dot segments: resolve them\n",
+            ),
             Self::NoTunnel => (StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy\n"),
             Self::NoRoute => (StatusCode::NOT_FOUND, "no route leads there\n"),
             Self::RequestTooLarge => (
@@ -44,6 +50,10 @@ impl Refusal {
                 "no address of the upstream is well\n",
             ),
             Self::Unreachable => (StatusCode::BAD_GATEWAY, "the upstream does not answer\n"),
+            Self::Malformed => (
+                StatusCode::BAD_GATEWAY,
+                "the upstream's answer is none to what was asked\n",
+            ),
             Self::TooLate => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "the upstream did not answer in time\n",

@@ -9,9 +9,10 @@ use rekindle::file::{self, Contents, File};
 
 mod check;
 mod place;
+mod types;
 mod written;
 
-pub(crate) use place::Place;
+pub(crate) use place::{Place, has_dot_segments};
 pub(crate) use written::{HeaderRules, Health, Route, Upstream, Version, Waits};
 
 /// What the file says, as a whole that makes sense.
@@ -53,14 +54,7 @@ pub(crate) struct Pair {
 /// The file and the certificates that it names, read at one moment and watched together: a new file
 /// that names a new certificate is one change, and so is a certificate that is rotated.
 pub(crate) fn file(path: &Path) -> File<Config> {
-    let shown = path.display().to_string();
-    file::toml::<written::File>(path).include(move |written, includes| {
-        check::check(written, includes).map_err(|problem| {
-            // An error of a file has the path already, of the one that it is about.
-            match problem.is::<file::Error>() {
-                true => problem,
-                false => format!("{shown}: {problem}").into(),
-            }
-        })
-    })
+    let path = path.to_owned();
+    file::toml::<written::File>(&path)
+        .include(move |written, includes| check::check(&path, written, includes))
 }

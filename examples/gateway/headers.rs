@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
-use rekindle::BoxError;
 
-use crate::config;
+use crate::config::HeaderRules;
 
 /// What concerns one connection, and must not pass to the next.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -36,14 +36,16 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// The protocol that a message asks, or agrees, to switch to.
+/// The one protocol that a message asks, or agrees, to switch to.
 pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let values = headers.get_all(header::CONNECTION).iter();
     let mut names = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|names| names.split(','));
     let is_asked = names.any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
-    headers.get(header::UPGRADE).filter(|_| is_asked).cloned()
+    let mut protocols = headers.get_all(header::UPGRADE).iter();
+    let protocol = protocols.next().filter(|_| is_asked)?;
+    protocols.next().is_none().then(|| protocol.clone())
 }
 
 /// Puts the headers of an upgrade back, which go from hop to hop.
@@ -102,39 +104,12 @@ fn append(headers: &mut HeaderMap, name: &'static str, item: &str) {
     headers.insert(name, list);
 }
 
-/// The rules of a route, ready to be followed.
-pub(crate) struct Rules {
-    remove: Vec<HeaderName>,
-    set: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Rules {
-    /// The errors name the key, and do not repeat the value.
-    pub(crate) fn new(key: &str, rules: &config::HeaderRules) -> Result<Self, BoxError> {
-        let not_a_name = |key: String| format!("`{key}` is not the name of a header");
-        let name =
-            |text: &String, key: String| text.parse::<HeaderName>().map_err(|_| not_a_name(key));
-        let mut remove = Vec::new();
-        for (number, text) in rules.remove.iter().enumerate() {
-            remove.push(name(text, format!("{key}.remove[{number}]"))?);
-        }
-        let mut set = Vec::new();
-        for (text, value) in &rules.set {
-            let key = format!("{key}.set.{text}");
-            let value = value
-                .parse()
-                .map_err(|_| format!("`{key}` is not the value of a header"))?;
-            set.push((name(text, key)?, value));
-        }
-        Ok(Self { remove, set })
+/// Does what the rules of a route say.
+pub(crate) fn follow(rules: &HeaderRules, headers: &mut HeaderMap) {
+    for name in &rules.remove {
+        headers.remove(name.get());
     }
-
-    pub(crate) fn follow(&self, headers: &mut HeaderMap) {
-        for name in &self.remove {
-            headers.remove(name);
-        }
-        for (name, value) in &self.set {
-            headers.insert(name, value.clone());
-        }
+    for (name, value) in &rules.set {
+        headers.insert(name.get(), value.get().clone());
     }
 }

@@ -100,8 +100,7 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
     let config = reload.source("config", file).await?;
 
     let log = reload.derive("log", config.select(|c| &c.log), async |log| {
-        // The error of the parser would repeat what is in the file.
-        EnvFilter::try_new(log).map_err(|_| "`log` is not a list of directives".into())
+        Ok(EnvFilter::try_new(log)?)
     });
     let log = log.await?;
     reload
@@ -132,7 +131,7 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
             "routes",
             config.select(|c| &c.routes),
             |routes| routes,
-            async |_, route| Route::new(route),
+            async |_, settings| Ok(Route { settings }),
         )
         .await?;
     let parts = (&routes, &upstreams, config.select(|c| &c.debug_headers));

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
 use rekindle::Live;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::Refusal;
 use crate::body::{Body, Progress, Turn};
+use crate::config;
 use crate::headers;
 use crate::route::{Router, Way};
 use crate::tunnel::Tunnel;
@@ -68,12 +70,13 @@ impl Client {
         host: HeaderValue,
         mut request: Request<Incoming>,
     ) -> Result<Answer, Refusal> {
-        let route = &way.route;
+        let route = &way.route.settings;
+        let is_alone = request.version() == Version::HTTP_11 && request.body().is_end_stream();
         let upgrade = headers::upgrade(request.headers())
-            .filter(|_| request.version() == Version::HTTP_11)
+            .filter(|protocol| is_alone && way.route.may_switch_to(protocol))
             .map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
         let (mut parts, body) = request.into_parts();
-        if body.size_hint().lower() > route.max_request {
+        if body.size_hint().lower() > route.max_request_bytes {
             return Err(Refusal::RequestTooLarge);
         }
         headers::remove_hop_by_hop(&mut parts.headers);
@@ -83,61 +86,65 @@ impl Client {
         if let Some((protocol, _)) = &upgrade {
             headers::set_upgrade(&mut parts.headers, protocol.clone());
         }
-        route.request_headers.follow(&mut parts.headers);
+        headers::follow(&route.request_headers, &mut parts.headers);
 
         // Its time begins when it has the whole request. A client that lets it wait has times of
         // its own.
         let progress = Progress::of(Turn::Taker);
-        let body = (!body.is_end_stream())
-            .then(|| Body::passing(body, route.max_request, route.body_timeout).telling(&progress));
+        let body = (!body.is_end_stream()).then(|| {
+            Body::passing(body, route.max_request_bytes, route.body_seconds.get())
+                .telling(&progress)
+        });
         let sent = way.upstream.send(parts, body);
-        let response = tokio::select! {
+        let mut response = tokio::select! {
             response = sent => response?,
-            () = progress.untaken(route.timeout) => return Err(Refusal::TooLate),
+            () = progress.untaken(route.timeout_seconds.get()) => return Err(Refusal::TooLate),
         };
-        if response.body().size_hint().lower() > route.max_response {
+        if response.body().size_hint().lower() > route.max_response_bytes {
             return Err(Refusal::ResponseTooLarge);
         }
-        let upgrade = upgrade.map(|(_, client)| client);
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
-            // Nobody has asked for it.
-            return Err(Refusal::Unreachable);
-        }
-        Ok(self.back(way, upgrade, response))
-    }
-
-    fn back(
-        &self,
-        way: Way,
-        upgrade: Option<hyper::upgrade::OnUpgrade>,
-        mut response: Response<Incoming>,
-    ) -> Answer {
-        let protocol = headers::upgrade(response.headers());
+        let agreed = headers::upgrade(response.headers());
         headers::remove_hop_by_hop(response.headers_mut());
         let version = response.version();
         headers::add_via(response.headers_mut(), version);
-        way.route.response_headers.follow(response.headers_mut());
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let (Some(upgrade), Some(protocol)) = (upgrade, protocol)
-        {
-            let tunnel = Tunnel {
-                client: upgrade,
-                upstream: hyper::upgrade::on(&mut response),
-                is_websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
-                drain: self.proxy.drain,
-            };
-            headers::set_upgrade(response.headers_mut(), protocol);
-            let stop = self.stop.clone();
-            self.tunnels.spawn(async move {
-                let told = async {
-                    stop.run_until_cancelled(way.replaced()).await;
-                };
-                tunnel.run(told).await;
+        headers::follow(&route.response_headers, response.headers_mut());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // To the protocol that was asked for, and to no other.
+            let (asked, client) = upgrade.ok_or(Refusal::Malformed)?;
+            let agreed = agreed.filter(|agreed| {
+                let (agreed, asked) = (agreed.as_bytes(), asked.as_bytes());
+                agreed.eq_ignore_ascii_case(asked)
             });
-            return response.map(|_| Body::empty().holding(None));
+            let protocol = agreed.ok_or(Refusal::Malformed)?;
+            return Ok(self.switch(way, protocol, client, response));
         }
-        let (limit, wait) = (way.route.max_response, way.route.body_timeout);
-        response.map(|body| Body::passing(body, limit, wait).holding(Some(way)))
+        let (limit, wait) = (route.max_response_bytes, route.body_seconds.get());
+        Ok(response.map(|body| Body::passing(body, limit, wait).holding(Some(way))))
+    }
+
+    /// Answers that the protocol is another one from here on, and passes what is said in it.
+    fn switch(
+        &self,
+        way: Way,
+        protocol: HeaderValue,
+        client: OnUpgrade,
+        mut response: Response<Incoming>,
+    ) -> Answer {
+        let tunnel = Tunnel {
+            client,
+            upstream: hyper::upgrade::on(&mut response),
+            is_websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
+            drain: self.proxy.drain,
+        };
+        headers::set_upgrade(response.headers_mut(), protocol);
+        let stop = self.stop.clone();
+        self.tunnels.spawn(async move {
+            let told = async {
+                stop.run_until_cancelled(way.replaced()).await;
+            };
+            tunnel.run(told).await;
+        });
+        response.map(|_| Body::empty().holding(None))
     }
 }
 
@@ -145,6 +152,9 @@ impl Client {
 fn find(router: &Router, request: &Request<Incoming>) -> Result<(Way, HeaderValue), Refusal> {
     if request.method() == Method::CONNECT {
         return Err(Refusal::NoTunnel);
+    }
+    if config::has_dot_segments(request.uri().path()) {
+        return Err(Refusal::DotSegments);
     }
     // With HTTP/2 the host is part of the URI, which outranks the header.
     let authority = match request.uri().authority() {

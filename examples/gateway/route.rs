@@ -2,36 +2,24 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use http::HeaderValue;
 use rekindle::{BoxError, Keyed, Lease};
 
 use crate::config::{self, Place};
-use crate::headers::Rules;
 use crate::upstream::Upstream;
 
-/// A route, ready to be taken.
+/// A route, as the file says it.
 pub(crate) struct Route {
-    pub(crate) upstream: String,
-    pub(crate) timeout: Duration,
-    pub(crate) body_timeout: Duration,
-    pub(crate) max_request: u64,
-    pub(crate) max_response: u64,
-    pub(crate) request_headers: Rules,
-    pub(crate) response_headers: Rules,
+    pub(crate) settings: config::Route,
 }
 
 impl Route {
-    pub(crate) fn new(config: config::Route) -> Result<Self, BoxError> {
-        Ok(Self {
-            timeout: config.timeout_seconds.get(),
-            body_timeout: config.body_seconds.get(),
-            max_request: config.max_request_bytes,
-            max_response: config.max_response_bytes,
-            request_headers: Rules::new("to.request_headers", &config.request_headers)?,
-            response_headers: Rules::new("to.response_headers", &config.response_headers)?,
-            upstream: config.upstream,
-        })
+    /// Whether requests may switch to this protocol, of which the gateway sees nothing any more.
+    pub(crate) fn may_switch_to(&self, protocol: &HeaderValue) -> bool {
+        let protocol = protocol.as_bytes();
+        let mut allowed = self.settings.upgrades.iter();
+        allowed.any(|allowed| allowed.get().as_bytes().eq_ignore_ascii_case(protocol))
     }
 }
 
@@ -73,7 +61,7 @@ impl Router {
         let mut hosts: BTreeMap<String, Places> = BTreeMap::new();
         let mut any = Places::new();
         for (place, route) in routes {
-            let upstream = upstreams.get(&route.upstream);
+            let upstream = upstreams.get(&route.settings.upstream);
             let way = Way {
                 route: route.clone(),
                 upstream: upstream.ok_or("a route has no upstream")?.clone(),

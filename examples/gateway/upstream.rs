@@ -54,9 +54,9 @@ impl Upstream {
             .pool_idle_timeout(config.idle_seconds.get())
             .build(connector);
         let mut addresses = Vec::new();
-        for authority in &config.addresses {
+        for address in &config.addresses {
             addresses.push(Address {
-                authority: authority.parse()?,
+                authority: address.get().clone(),
                 is_well: AtomicBool::new(true),
             });
         }

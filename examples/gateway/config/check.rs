@@ -1,148 +1,174 @@
-//! What serde cannot check: that the parts of the file fit together.
+//! What cannot be checked value by value: that the parts of the file fit together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::Path;
 
-use http::uri::{Authority, PathAndQuery};
 use rekindle::BoxError;
-use rekindle::file::Includes;
+use rekindle::file::{Contents, Includes};
+use serde_spanned::Spanned;
 
 use super::written::{self, Route, Routed, Upstream};
 use super::{Config, Listener, Pair, Place, Tls};
 
-/// The errors name the key and say what to do. They do not repeat the value, which may be a secret
-/// that was put into the wrong place.
-pub(super) fn check(file: written::File, includes: &Includes) -> Result<Config, BoxError> {
-    upstreams(&file.upstreams)?;
+/// The errors name the line and the key, and say what to do. They do not repeat the value, which may
+/// be a secret that was put into the wrong place.
+pub(super) fn check(
+    path: &Path,
+    file: written::File,
+    includes: &Includes,
+) -> Result<Config, BoxError> {
+    // The file itself, to count its lines: it has been read already.
+    let texts = includes.set(path.file_name())?;
+    let text = Text {
+        path,
+        contents: texts.first(),
+    };
+    let upstreams = text.upstreams(file.upstreams)?;
     Ok(Config {
         log: file.log,
         admin: file.admin,
         debug_headers: file.debug_headers,
-        routes: routes(file.routes, &file.upstreams)?,
-        upstreams: file.upstreams,
-        listeners: listeners(file.listeners, includes)?,
+        routes: text.routes(file.routes, &upstreams)?,
+        upstreams,
+        listeners: text.listeners(&file.listeners, includes)?,
     })
 }
 
-fn listeners(
-    written: Vec<written::Listener>,
-    includes: &Includes,
-) -> Result<BTreeMap<SocketAddr, Listener>, BoxError> {
-    // All files are asked for together, so that one more pass reads them.
-    let pairs = written
-        .iter()
-        .flat_map(|listener| &listener.tls)
-        .flat_map(|tls| &tls.certificates);
-    includes.set(pairs.flat_map(|pair| [&pair.certificate, &pair.key]))?;
-
-    let mut listeners = BTreeMap::new();
-    for (number, listener) in written.into_iter().enumerate() {
-        let key = |name: &str| format!("`listeners[{number}].{name}`");
-        if listener.max_connections == 0 {
-            return Err(format!("{} has to be at least 1", key("max_connections")).into());
-        }
-        let tls = match listener.tls {
-            Some(tls) => Some(self::tls(&tls, includes, &key("tls.certificates"))?),
-            None => None,
-        };
-        let checked = Listener {
-            max_connections: listener.max_connections,
-            waits: listener.waits,
-            tls,
-        };
-        if listeners.insert(listener.address, checked).is_some() {
-            let key = key("address");
-            return Err(format!("{key} is that of a listener above: remove one of them").into());
-        }
-    }
-    Ok(listeners)
+/// The file as it is written, which errors are about.
+struct Text<'a> {
+    path: &'a Path,
+    contents: Option<&'a Contents>,
 }
 
-fn tls(written: &written::Tls, includes: &Includes, key: &str) -> Result<Tls, BoxError> {
+impl Text<'_> {
+    /// Something is wrong in the table that begins there.
+    fn error<T>(&self, place: &Spanned<T>, problem: impl Display) -> BoxError {
+        let before = self.contents.and_then(|contents| {
+            let bytes = contents.bytes();
+            bytes.get(..place.span().start)
+        });
+        let ends = before.map(|text| text.iter().filter(|&&byte| byte == b'\n').count());
+        let line = ends.map_or(1, |ends| ends + 1);
+        format!("{}:{line}: {problem}", self.path.display()).into()
+    }
+
+    fn listeners(
+        &self,
+        written: &[Spanned<written::Listener>],
+        includes: &Includes,
+    ) -> Result<BTreeMap<SocketAddr, Listener>, BoxError> {
+        if written.is_empty() {
+            let path = self.path.display();
+            return Err(format!("{path}: there are no `listeners`: name at least one").into());
+        }
+        // All files are asked for together, so that one more pass reads them.
+        let pairs = written
+            .iter()
+            .flat_map(|listener| &listener.get_ref().tls)
+            .flat_map(|tls| &tls.certificates);
+        includes.set(pairs.flat_map(|pair| [&pair.certificate, &pair.key]))?;
+
+        let mut listeners = BTreeMap::new();
+        for (number, place) in written.iter().enumerate() {
+            let listener = place.get_ref();
+            let error = |key: &str, problem: &str| {
+                self.error(place, format!("`listeners[{number}].{key}` {problem}"))
+            };
+            let tls = match &listener.tls {
+                Some(tls) => {
+                    let pairs = pairs_of(tls, includes)?;
+                    let key = "tls.certificates";
+                    let pairs = pairs
+                        .ok_or_else(|| error(key, "have to name one file each: avoid `*?[`"))?;
+                    if pairs.is_empty() {
+                        return Err(error(key, "is empty: name a certificate and its key"));
+                    }
+                    Some(Tls {
+                        http2: tls.http2,
+                        min_version: tls.min_version,
+                        pairs,
+                    })
+                }
+                None => None,
+            };
+            let checked = Listener {
+                max_connections: listener.max_connections.get(),
+                waits: listener.waits.clone(),
+                tls,
+            };
+            if listeners.insert(listener.address, checked).is_some() {
+                let problem = "is that of a listener above: remove one of them";
+                return Err(error("address", problem));
+            }
+        }
+        Ok(listeners)
+    }
+
+    fn upstreams(
+        &self,
+        written: BTreeMap<String, Spanned<Upstream>>,
+    ) -> Result<BTreeMap<String, Upstream>, BoxError> {
+        for (name, place) in &written {
+            let addresses = &place.get_ref().addresses;
+            let error = |problem: &str| {
+                self.error(place, format!("`upstreams.{name}.addresses` {problem}"))
+            };
+            if addresses.is_empty() {
+                return Err(error("is empty: name at least one"));
+            }
+            let mut known = HashSet::new();
+            if !addresses.iter().all(|address| known.insert(address)) {
+                return Err(error("has one of them twice: remove one"));
+            }
+        }
+        let written = written.into_iter();
+        Ok(written
+            .map(|(name, upstream)| (name, upstream.into_inner()))
+            .collect())
+    }
+
+    fn routes(
+        &self,
+        written: Vec<Spanned<Routed>>,
+        upstreams: &BTreeMap<String, Upstream>,
+    ) -> Result<BTreeMap<Place, Route>, BoxError> {
+        let mut routes = BTreeMap::new();
+        for (number, routed) in written.into_iter().enumerate() {
+            let error = |key: &str, problem: &str| {
+                self.error(&routed, format!("`routes[{number}]{key}` {problem}"))
+            };
+            let route = routed.get_ref();
+            if !upstreams.contains_key(&route.to.upstream) {
+                let problem = "is not among `upstreams`: add it there, or name another";
+                return Err(error(".to.upstream", problem));
+            }
+            let place = Place {
+                host: route.host.clone(),
+                path: route.path.clone(),
+            };
+            if routes.contains_key(&place) {
+                let problem = "has host and path of a route above: remove one of them";
+                return Err(error("", problem));
+            }
+            routes.insert(place, routed.into_inner().to);
+        }
+        Ok(routes)
+    }
+}
+
+/// The certificates with their keys, if each is a file and not a pattern.
+fn pairs_of(tls: &written::Tls, includes: &Includes) -> Result<Option<Vec<Pair>>, BoxError> {
     let mut pairs = Vec::new();
-    for (number, pair) in written.certificates.iter().enumerate() {
+    for pair in &tls.certificates {
         let [certificate, key] = &includes.set([&pair.certificate, &pair.key])?[..] else {
-            return Err(format!("{key}[{number}] has to name one file each: avoid `*?[`").into());
+            return Ok(None);
         };
         pairs.push(Pair {
             certificate: certificate.clone(),
             key: key.clone(),
         });
     }
-    if pairs.is_empty() {
-        return Err(format!("{key} is empty: name a certificate and its key").into());
-    }
-    Ok(Tls {
-        http2: written.http2,
-        min_version: written.min_version,
-        pairs,
-    })
-}
-
-fn upstreams(upstreams: &BTreeMap<String, Upstream>) -> Result<(), BoxError> {
-    for (name, upstream) in upstreams {
-        let key = |key: &str| format!("`upstreams.{name}.{key}`");
-        if upstream.addresses.is_empty() {
-            return Err(format!("{} is empty: name at least one", key("addresses")).into());
-        }
-        for (number, address) in upstream.addresses.iter().enumerate() {
-            let parsed = address.parse::<Authority>();
-            if !parsed.is_ok_and(|parsed| parsed.port_u16().is_some() && !address.contains('@')) {
-                let key = key(&format!("addresses[{number}]"));
-                return Err(format!("{key} has to be `host:port`").into());
-            }
-        }
-        if let Some(health) = &upstream.health {
-            if !is_path(&health.path) {
-                return Err(format!("{} has to begin with `/`", key("health.path")).into());
-            }
-            if health.failures == 0 {
-                return Err(format!("{} has to be at least 1", key("health.failures")).into());
-            }
-        }
-    }
-    Ok(())
-}
-
-fn routes(
-    written: Vec<Routed>,
-    upstreams: &BTreeMap<String, Upstream>,
-) -> Result<BTreeMap<Place, Route>, BoxError> {
-    let mut routes = BTreeMap::new();
-    for (number, routed) in written.into_iter().enumerate() {
-        let key = |name: &str| format!("`routes[{number}].{name}`");
-        let host = routed.host.map(|host| host.to_ascii_lowercase());
-        let is_host = |host: &String| {
-            host.parse::<Authority>()
-                .is_ok_and(|parsed| parsed.host() == host)
-        };
-        if !host.as_ref().is_none_or(is_host) {
-            let key = key("host");
-            return Err(format!("{key} has to be the name of a host, without a port").into());
-        }
-        if !is_path(&routed.path) || routed.path.contains('?') {
-            return Err(format!("{} has to be a path and begin with `/`", key("path")).into());
-        }
-        if !upstreams.contains_key(&routed.to.upstream) {
-            let key = key("to.upstream");
-            return Err(
-                format!("{key} is not among `upstreams`: add it there, or name another").into(),
-            );
-        }
-        let place = Place {
-            host,
-            path: routed.path,
-        };
-        if routes.insert(place, routed.to).is_some() {
-            let key = format!("`routes[{number}]`");
-            return Err(
-                format!("{key} has host and path of a route above: remove one of them").into(),
-            );
-        }
-    }
-    Ok(routes)
-}
-
-fn is_path(text: &str) -> bool {
-    text.starts_with('/') && text.parse::<PathAndQuery>().is_ok()
+    Ok(Some(pairs))
 }

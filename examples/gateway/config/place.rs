@@ -25,3 +25,19 @@ impl fmt::Display for Place {
         write!(f, "{}{}", self.host.as_deref().unwrap_or("*"), self.path)
     }
 }
+
+/// Whether a path goes up, or stays where it is, so that it leads elsewhere than it seems to.
+pub(crate) fn has_dot_segments(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let rest = behind_dot(segment);
+        rest.is_some_and(|rest| rest.is_empty() || behind_dot(rest) == Some(""))
+    })
+}
+
+/// What follows a dot, in either way to write it.
+fn behind_dot(text: &str) -> Option<&str> {
+    text.strip_prefix('.').or_else(|| {
+        let (dot, rest) = text.split_at_checked(3)?;
+        dot.eq_ignore_ascii_case("%2e").then_some(rest)
+    })
+}

@@ -3,37 +3,43 @@
 //! Unknown keys are refused, so that a misspelt one is an error with its line and column, and not a
 //! default that nobody asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use super::types::{self, Address, Name, Protocol, Seconds, Value};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    #[serde(default = "info")]
+    #[serde(default = "info", deserialize_with = "types::directives")]
     pub(super) log: String,
+    #[serde(deserialize_with = "types::socket_address")]
     pub(super) admin: SocketAddr,
     /// Tells clients which generation answered them.
     #[serde(default)]
     pub(super) debug_headers: bool,
     #[serde(default)]
-    pub(super) listeners: Vec<Listener>,
+    pub(super) listeners: Vec<Spanned<Listener>>,
     #[serde(default)]
-    pub(super) upstreams: BTreeMap<String, Upstream>,
+    pub(super) upstreams: BTreeMap<String, Spanned<Upstream>>,
     #[serde(default)]
-    pub(super) routes: Vec<Routed>,
+    pub(super) routes: Vec<Spanned<Routed>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listener {
+    #[serde(deserialize_with = "types::socket_address")]
     pub(super) address: SocketAddr,
     /// More wait to be accepted until one of these has ended.
     #[serde(default = "many")]
-    pub(super) max_connections: usize,
+    pub(super) max_connections: NonZeroUsize,
     #[serde(default)]
     pub(super) waits: Waits,
     pub(super) tls: Option<Tls>,
@@ -82,7 +88,7 @@ pub(super) struct Pair {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upstream {
     /// `host:port` each; requests take turns.
-    pub(crate) addresses: Vec<String>,
+    pub(crate) addresses: Vec<Address>,
     #[serde(default = "five")]
     pub(crate) connect_seconds: Seconds,
     /// How long a connection is kept for the next request.
@@ -95,14 +101,15 @@ pub(crate) struct Upstream {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Health {
     /// An address that answers a GET of this with 2xx is well.
-    pub(crate) path: String,
+    #[serde(deserialize_with = "types::target")]
+    pub(crate) path: PathAndQuery,
     #[serde(default = "five")]
     pub(crate) interval_seconds: Seconds,
     #[serde(default = "two_seconds")]
     pub(crate) timeout_seconds: Seconds,
     /// So many failures in a row make an address unwell, and one success well again.
     #[serde(default = "two")]
-    pub(crate) failures: u32,
+    pub(crate) failures: NonZeroU32,
 }
 
 /// Where a route is, and what it is. (`flatten` would give up both the refusal of unknown keys and
@@ -110,8 +117,9 @@ pub(crate) struct Health {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Routed {
+    #[serde(default, deserialize_with = "types::host")]
     pub(super) host: Option<String>,
-    #[serde(default = "root")]
+    #[serde(default = "root", deserialize_with = "types::prefix")]
     pub(super) path: String,
     pub(super) to: Route,
 }
@@ -130,45 +138,28 @@ pub(crate) struct Route {
     pub(crate) max_request_bytes: u64,
     #[serde(default = "unlimited")]
     pub(crate) max_response_bytes: u64,
+    /// The protocols that a request may switch to. After that the gateway passes bytes, and knows
+    /// nothing of what is asked with them.
+    #[serde(default = "websocket")]
+    pub(crate) upgrades: Vec<Protocol>,
     #[serde(default)]
     pub(crate) request_headers: HeaderRules,
     #[serde(default)]
     pub(crate) response_headers: HeaderRules,
 }
 
+/// First what is removed, then what is set.
 #[derive(Clone, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HeaderRules {
-    pub(crate) remove: Vec<String>,
-    pub(crate) set: BTreeMap<String, String>,
-}
-
-/// A time in seconds, more than none; it may have a fraction.
-#[derive(Clone, Copy, Deserialize, PartialEq)]
-#[serde(try_from = "f64")]
-pub(crate) struct Seconds(Duration);
-
-impl Seconds {
-    pub(crate) fn get(self) -> Duration {
-        self.0
-    }
-}
-
-impl TryFrom<f64> for Seconds {
-    type Error = &'static str;
-
-    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
-        match Duration::try_from_secs_f64(seconds) {
-            Ok(time) if !time.is_zero() => Ok(Self(time)),
-            _ => Err("expected a number of seconds, more than 0"),
-        }
-    }
+    pub(crate) remove: Vec<Name>,
+    pub(crate) set: HashMap<Name, Value>,
 }
 
 impl Default for Waits {
     fn default() -> Self {
         Self {
-            header_seconds: Seconds(Duration::from_secs(10)),
+            header_seconds: Seconds::whole(10),
             idle_seconds: sixty(),
             write_seconds: thirty(),
         }
@@ -187,30 +178,34 @@ fn yes() -> bool {
     true
 }
 
-fn many() -> usize {
-    10_000
+fn many() -> NonZeroUsize {
+    NonZeroUsize::new(10_000).expect("a literal")
 }
 
 fn unlimited() -> u64 {
     u64::MAX
 }
 
-fn two() -> u32 {
-    2
+fn two() -> NonZeroU32 {
+    NonZeroU32::new(2).expect("a literal")
+}
+
+fn websocket() -> Vec<Protocol> {
+    vec![Protocol::default()]
 }
 
 fn two_seconds() -> Seconds {
-    Seconds(Duration::from_secs(2))
+    Seconds::whole(2)
 }
 
 fn five() -> Seconds {
-    Seconds(Duration::from_secs(5))
+    Seconds::whole(5)
 }
 
 fn thirty() -> Seconds {
-    Seconds(Duration::from_secs(30))
+    Seconds::whole(30)
 }
 
 fn sixty() -> Seconds {
-    Seconds(Duration::from_secs(60))
+    Seconds::whole(60)
 }

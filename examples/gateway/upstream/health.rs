@@ -23,7 +23,6 @@ pub(crate) async fn watch(
         stop.cancelled().await;
         return Ok(());
     };
-    let path: PathAndQuery = health.path.parse()?;
     let mut failures = vec![0; upstream.addresses.len()];
     let mut rounds = interval(health.interval_seconds.get());
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -32,7 +31,7 @@ pub(crate) async fn watch(
             rounds.tick().await;
             // One after the other: an address that hangs delays the others by its timeout only.
             for (address, failures) in upstream.addresses.iter().zip(&mut failures) {
-                upstream.check(address, &path, health, failures).await;
+                upstream.check(address, health, failures).await;
             }
         }
     };
@@ -41,22 +40,16 @@ pub(crate) async fn watch(
 }
 
 impl Upstream {
-    async fn check(
-        &self,
-        address: &Address,
-        path: &PathAndQuery,
-        health: &Health,
-        failures: &mut u32,
-    ) {
+    async fn check(&self, address: &Address, health: &Health, failures: &mut u32) {
         let is_well = self
-            .answers(address, path.clone(), health.timeout_seconds.get())
+            .answers(address, health.path.clone(), health.timeout_seconds.get())
             .await;
         *failures = if is_well {
             0
         } else {
             failures.saturating_add(1)
         };
-        let is_well = *failures < health.failures;
+        let is_well = *failures < health.failures.get();
         if address.is_well.swap(is_well, Ordering::Relaxed) != is_well {
             let authority = &address.authority;
             match is_well {
