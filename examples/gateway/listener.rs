@@ -6,11 +6,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rekindle::{BoxError, Keyed, Lease, Live};
+use rustix::io::Errno;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -19,8 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Waits};
 use crate::connection;
+use crate::log::Seldom;
 use crate::proxy::Proxy;
 use crate::tls;
+
+mod socket;
+
+pub(crate) use socket::Socket;
 
 /// How connections are served that are accepted from now on.
 pub(crate) struct Listener {
@@ -40,45 +47,14 @@ impl Listener {
     }
 }
 
-/// A socket that is bound, until the task that accepts takes it.
-///
-/// It is taken because a socket that is removed has to be closed at once: while it is open, the
-/// kernel goes on to accept. The component itself lives on until nobody reads its generation.
-pub(crate) struct Socket {
-    address: SocketAddr,
-    bound: Mutex<Option<TcpListener>>,
-}
-
-impl Socket {
-    /// An address that is taken refuses the whole reload.
-    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, BoxError> {
-        let bound = TcpListener::bind(address).await;
-        let bound = bound.map_err(|error| format!("cannot listen there: {error}"))?;
-        Ok(Self {
-            address,
-            bound: Mutex::new(Some(bound)),
-        })
-    }
-
-    /// The socket; a new one for a task that is started again.
-    async fn take(&self) -> io::Result<TcpListener> {
-        let bound = self
-            .bound
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        match bound {
-            Some(bound) => Ok(bound),
-            None => TcpListener::bind(self.address).await,
-        }
-    }
-}
-
 /// What accepts: a task for each socket.
 #[derive(Clone)]
 pub(crate) struct Accept {
     pub(crate) listeners: Live<Keyed<SocketAddr, Listener>>,
     pub(crate) proxy: Proxy,
+    /// The gateway ends. This is known before the tasks of the manager are told to stop, which waits
+    /// for all else that ends.
+    pub(crate) ending: CancellationToken,
 }
 
 impl Accept {
@@ -89,91 +65,110 @@ impl Accept {
         stop: CancellationToken,
     ) -> Result<(), BoxError> {
         let address = socket.address;
-        let bound = socket.take().await?;
-        drop(socket);
-        tracing::info!("accepting on {}", bound.local_addr()?);
-        let mut connections = JoinSet::new();
-        let mut last = None;
-        while !stop.is_cancelled() {
-            let Some(listener) = self.listener(&address) else {
-                // It is not in the file any more, and we are about to be told.
-                stop.cancelled().await;
-                break;
-            };
-            self.accept(&bound, &listener, &mut connections, &stop)
-                .await;
-            last = Some(listener);
-        }
-        for accepted in waiting(bound)? {
-            if let Some(listener) = &last {
-                self.serve(&mut connections, accepted, listener, &stop);
+        let mut accepting = Accepting {
+            proxy: self.proxy.clone(),
+            connections: JoinSet::new(),
+            stop: CancellationToken::new(),
+        };
+        // If it is not in the file any more, we are about to be told.
+        if let Some(mut listener) = self.listener(&address) {
+            let bound = socket.listener()?;
+            tracing::info!("accepting on {}", bound.local_addr()?);
+            let mut told = pin!(async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.ending.cancelled() => {}
+                }
+            });
+            while accepting
+                .accept(&bound, &listener, told.as_mut())
+                .await
+                .is_continue()
+            {
+                match self.listener(&address) {
+                    Some(other) => listener = other,
+                    None => {
+                        told.as_mut().await;
+                        break;
+                    }
+                }
             }
+            accepting.stop.cancel();
+            for accepted in socket.close(bound) {
+                accepting.serve(accepted, &listener);
+            }
+            tracing::info!("no longer accepting on {address}");
         }
-        drop(last);
-        tracing::info!("no longer accepting on {address}");
-
+        drop(socket);
         // Past the drain deadline the manager drops this task, and names it; the connections go with it.
-        while let Some(ended) = connections.join_next().await {
+        while let Some(ended) = accepting.connections.join_next().await {
             report(ended);
         }
+        // One that ends before it is told to is started again.
+        stop.cancelled().await;
         Ok(())
-    }
-
-    /// Accepts until the file says something else about the address, or nothing.
-    async fn accept(
-        &self,
-        bound: &TcpListener,
-        listener: &Lease<Listener>,
-        connections: &mut JoinSet<()>,
-        stop: &CancellationToken,
-    ) {
-        let mut replaced = pin!(listener.replaced());
-        loop {
-            let has_room = connections.len() < listener.max_connections;
-            tokio::select! {
-                // In this order, so that no connection is served as an older file said.
-                biased;
-                () = stop.cancelled() => return,
-                () = &mut replaced => return,
-                Some(ended) = connections.join_next() => report(ended),
-                accepted = bound.accept(), if has_room => match accepted {
-                    Ok(accepted) => self.serve(connections, accepted, listener, stop),
-                    Err(error) => {
-                        // No more files, say. Others may be closed soon.
-                        tracing::warn!(%error, "cannot accept");
-                        sleep(Duration::from_millis(100)).await;
-                    }
-                },
-            }
-        }
     }
 
     fn listener(&self, address: &SocketAddr) -> Option<Lease<Listener>> {
         self.listeners.load().get(address).cloned()
     }
+}
 
-    fn serve(
-        &self,
-        connections: &mut JoinSet<()>,
-        (socket, peer): (TcpStream, SocketAddr),
+/// The connections of a socket.
+struct Accepting {
+    proxy: Proxy,
+    connections: JoinSet<()>,
+    /// Tells them to end.
+    stop: CancellationToken,
+}
+
+impl Accepting {
+    /// Accepts until it is told to stop, or goes on when the file says something else about the
+    /// address, or nothing.
+    async fn accept(
+        &mut self,
+        bound: &TcpListener,
         listener: &Lease<Listener>,
-        stop: &CancellationToken,
-    ) {
-        let (listener, proxy, stop) = (listener.clone(), self.proxy.clone(), stop.clone());
-        connections.spawn(connection::serve(socket, peer, listener, proxy, stop));
+        mut told: Pin<&mut impl Future<Output = ()>>,
+    ) -> ControlFlow<()> {
+        let mut replaced = pin!(listener.replaced());
+        let complaint = Seldom::new();
+        loop {
+            let has_room = self.connections.len() < listener.max_connections;
+            tokio::select! {
+                // In this order, so that no connection is served as an older file said.
+                biased;
+                () = &mut told => return ControlFlow::Break(()),
+                () = &mut replaced => return ControlFlow::Continue(()),
+                Some(ended) = self.connections.join_next() => report(ended),
+                accepted = bound.accept(), if has_room => match accepted {
+                    Ok(accepted) => self.serve(accepted, listener),
+                    Err(error) if is_scarce(&error) => {
+                        if complaint.is_due() {
+                            tracing::warn!(%error, "cannot accept");
+                        }
+                        // Others may be closed soon.
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                    Err(error) => tracing::debug!(%error, "a client was gone before it was accepted"),
+                },
+            }
+        }
+    }
+
+    fn serve(&mut self, (stream, peer): (TcpStream, SocketAddr), listener: &Lease<Listener>) {
+        let (listener, proxy, stop) = (listener.clone(), self.proxy.clone(), self.stop.clone());
+        self.connections
+            .spawn(connection::serve(stream, peer, listener, proxy, stop));
     }
 }
 
-/// Closes the socket. Gives the connections that the kernel has accepted for us already: they must
-/// not be reset.
-fn waiting(bound: TcpListener) -> io::Result<Vec<(TcpStream, SocketAddr)>> {
-    let bound = bound.into_std()?;
-    let mut waiting = Vec::new();
-    while let Ok((socket, peer)) = bound.accept() {
-        socket.set_nonblocking(true)?;
-        waiting.push((TcpStream::from_std(socket)?, peer));
-    }
-    Ok(waiting)
+/// Whether it is the machine that has no more files or memory. All other errors are about the one
+/// connection that was to be accepted.
+fn is_scarce(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    errno.is_none_or(|errno| scarce.contains(&errno))
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {

@@ -42,6 +42,7 @@
 //! noticed until its connection ends. To go from `0.0.0.0` to a single address of the same port takes
 //! two steps, as both cannot be bound at once.
 
+mod admin;
 mod answer;
 mod args;
 mod body;
@@ -49,27 +50,26 @@ mod config;
 mod connection;
 mod headers;
 mod listener;
+mod log;
 mod proxy;
 mod route;
 mod tls;
 mod tunnel;
 mod upstream;
 
-use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
-use axum::Router as Admin;
 use clap::Parser;
 use rekindle::notify::{self, SignalKind};
-use rekindle::{BoxError, Manager, http as admin, run};
-use tokio::net::TcpListener;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use rekindle::{BoxError, Manager, run};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
 use crate::listener::{Accept, Listener, Socket};
+use crate::log::Filter;
 use crate::proxy::Proxy;
 use crate::route::{Route, Router};
 use crate::upstream::Upstream;
@@ -77,11 +77,12 @@ use crate::upstream::Upstream;
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = log_to_stderr();
+    let filter = log::to_stderr();
+    raise_file_limit();
     match serve(args, filter).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(std::io::stderr(), "gateway: {}", chain(&*error));
+            _ = writeln!(std::io::stderr(), "gateway: {}", log::chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -98,6 +99,8 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
         .quiet(args.quiet_seconds)
         .watch();
     let config = reload.source("config", file).await?;
+    let address = reload.pin("admin", config.select(|c| &c.admin)).await?;
+    let admin = admin::bind(*address.load()).await?;
 
     let log = reload.derive("log", config.select(|c| &c.log), async |log| {
         Ok(EnvFilter::try_new(log)?)
@@ -141,57 +144,53 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
     let router = router.await?;
 
     // Last, because it is they who read all of the others.
+    let ending = CancellationToken::new();
     let accept = Accept {
         listeners,
         proxy: Proxy { router, drain },
+        ending: ending.clone(),
     };
     let addresses = config.map(|c| c.listeners.keys().map(|address| (*address, ())).collect());
-    reload
+    let sockets = reload
         .each(
             "sockets",
             addresses,
             |addresses| addresses,
-            async |address, ()| Socket::bind(address).await,
+            async |address, ()| Socket::bind(address),
         )
         .runs(async move |socket, stop| accept.run(socket, stop).await)
         .await?;
+    // Who is told that a reload was applied can connect to what it added.
+    reload
+        .apply("listening", &sockets, async |sockets| {
+            sockets.iter().try_for_each(|(_, socket)| socket.listen())?;
+            Ok(())
+        })
+        .await?;
     reload.on(hangup);
 
-    let address = reload.pin("admin", config.select(|c| &c.admin)).await?;
-    let listener = TcpListener::bind(*address.load()).await?;
-    let address = listener.local_addr()?;
-    let admin = Admin::new().nest_service("/-", admin::Admin::new(reload.handle()));
+    tracing::info!("listening on http://{}", admin.local_addr()?);
+    let handle = reload.handle();
     let mut group = run::Group::new();
     group.add("signals", signals);
-    group.add("admin", |stop| {
-        axum::serve(listener, admin).with_graceful_shutdown(stop.cancelled_owned())
+    group.add("admin", |stop| admin::serve(admin, handle, stop));
+    group.add("listeners", async move |stop: CancellationToken| {
+        stop.cancelled().await;
+        ending.cancel();
     });
-    tracing::info!("listening on http://{address}");
     reload.run(|stop| group.run_until(stop)).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// The end of the log through which its filter is replaced.
-type Filter = reload::Handle<EnvFilter, Registry>;
-
-fn log_to_stderr() -> Filter {
-    let (filter, handle) = reload::Layer::new(EnvFilter::new("info"));
-    let lines = fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .init();
-    handle
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+/// Each connection takes an open file, and one more to its upstream; many shells allow a thousand.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, allowed = limit.current, "cannot raise the number of open files");
+    }
 }
