@@ -1,5 +1,8 @@
 //! What the gateway answers by itself.
 
+use std::error::Error;
+use std::fmt;
+
 use http::{Response, StatusCode, header};
 
 use crate::body::{Body, Cut};
@@ -16,8 +19,8 @@ pub(crate) enum Refusal {
     RequestTooSlow,
     RequestBroken,
     ResponseTooLarge,
-    NobodyIsWell,
-    Unreachable,
+    Unreachable(Failure),
+    NoAnswer(Failure),
     Malformed,
     TooLate,
 }
@@ -25,65 +28,81 @@ pub(crate) enum Refusal {
 impl Refusal {
     fn says(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoHost => (StatusCode::BAD_REQUEST, "the request names no host\n"),
+            Self::NoHost => (StatusCode::BAD_REQUEST, "the request names no host"),
             Self::DotSegments => (
                 StatusCode::BAD_REQUEST,
-                "the path has dot segments: resolve them\n",
+                "the path has dot segments: resolve them",
             ),
-            Self::NoTunnel => (StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy\n"),
-            Self::NoRoute => (StatusCode::NOT_FOUND, "no route leads there\n"),
+            Self::NoTunnel => (StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy"),
+            Self::NoRoute => (StatusCode::NOT_FOUND, "no route leads there"),
             Self::RequestTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "the request is larger than is allowed here\n",
+                "the request is larger than is allowed here",
             ),
             Self::RequestTooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
-                "the body of the request made no progress\n",
+                "the body of the request made no progress",
             ),
-            Self::RequestBroken => (StatusCode::BAD_REQUEST, "the request broke off\n"),
+            Self::RequestBroken => (StatusCode::BAD_REQUEST, "the request broke off"),
             Self::ResponseTooLarge => (
                 StatusCode::BAD_GATEWAY,
-                "the upstream's answer is larger than is allowed here\n",
+                "the upstream's answer is larger than is allowed here",
             ),
-            Self::NobodyIsWell => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no address of the upstream is well\n",
+            Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "the upstream cannot be reached"),
+            Self::NoAnswer(_) => (
+                StatusCode::BAD_GATEWAY,
+                "the upstream gave no answer, or none that is HTTP",
             ),
-            Self::Unreachable => (StatusCode::BAD_GATEWAY, "the upstream does not answer\n"),
             Self::Malformed => (
                 StatusCode::BAD_GATEWAY,
-                "the upstream's answer is none to what was asked\n",
+                "the upstream's answer is none to what was asked",
             ),
             Self::TooLate => (
                 StatusCode::GATEWAY_TIMEOUT,
-                "the upstream did not answer in time\n",
+                "the upstream did not answer in time",
             ),
         }
     }
 }
 
+impl Refusal {
+    /// Whether it is about an upstream, so that somebody here has to know.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.says().0.is_server_error() && !matches!(self, Self::NoTunnel)
+    }
+}
+
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        let error = match failure {
-            Failure::NobodyIsWell => return Self::NobodyIsWell,
-            Failure::Failed(error) => error,
-        };
-        match Cut::of(&error) {
+        match Cut::of(&failure) {
             Some(Cut::TooLarge) => Self::RequestTooLarge,
             Some(Cut::TooSlow) => Self::RequestTooSlow,
             Some(Cut::Broken(_)) => Self::RequestBroken,
-            None => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "no answer");
-                Self::Unreachable
-            }
+            None if failure.is_connect() => Self::Unreachable(failure),
+            None => Self::NoAnswer(failure),
         }
+    }
+}
+
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreachable(failure) | Self::NoAnswer(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.says().1)
     }
 }
 
 impl From<Refusal> for Response<Body> {
     fn from(refusal: Refusal) -> Self {
         let (status, text) = refusal.says();
-        let mut response = Response::new(Body::text(text));
+        let mut response = Response::new(Body::text(format!("{text}\n")));
         *response.status_mut() = status;
         let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, plain);

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -113,9 +113,9 @@ impl Body {
         Self::text("")
     }
 
-    pub(crate) fn text(text: &'static str) -> Self {
+    pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         // What is there already is neither late nor too much.
-        Self::new(Pieces::Own(Full::from(text)), u64::MAX, Duration::MAX)
+        Self::new(Pieces::Own(Full::new(text.into())), u64::MAX, Duration::MAX)
     }
 
     /// The body of a message that is passed on, of at most so many bytes, with so much time between
@@ -211,5 +211,39 @@ impl<H: Unpin> HttpBody for Body<H> {
             Pieces::Own(body) => body.size_hint(),
             Pieces::Passing(body) => body.size_hint(),
         }
+    }
+}
+
+/// A body that can be sent again, to somebody else, as long as nobody has begun to take it.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Mutex<Body>>);
+
+impl Shared {
+    pub(crate) fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(body)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpBody for Shared {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.lock().poll_piece(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lock().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.lock().size_hint()
     }
 }

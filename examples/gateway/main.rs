@@ -26,9 +26,10 @@
 //! gateway.toml, certificates ── config ─┬─ log filter                      effect
 //!                                       ├─ listeners    one per address    how connections are served
 //!                                       ├─ sockets      one per address    run: accept
+//!                                       ├─ health       one per address    what the checks found
 //!                                       ├─ upstreams    one per name       run: health check
 //!                                       ├─ routes       one per place      headers, limits, times
-//!                                       └─ router       of the latter two: what a request asks
+//!                                       └─ router       of the latter three: what a request asks
 //! ```
 //!
 //! A request asks the router once, and is of that generation to its end. A connection is served as
@@ -72,7 +73,7 @@ use crate::listener::{Accept, Listener, Socket};
 use crate::log::Filter;
 use crate::proxy::Proxy;
 use crate::route::{Route, Router};
-use crate::upstream::Upstream;
+use crate::upstream::{Health, Upstream};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -120,27 +121,44 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
             async |_, listener| Listener::new(&listener),
         )
         .await?;
+    let healths = reload
+        .each(
+            "health",
+            config.select(|c| &c.upstreams),
+            |upstreams| upstream::members(&upstreams),
+            async |_, ()| Ok(Health::default()),
+        )
+        .await?;
+    let known = healths.clone();
     let upstreams = reload
         .each(
             "upstreams",
             config.select(|c| &c.upstreams),
             |upstreams| upstreams,
-            async |_, upstream| Upstream::new(upstream),
+            async |name, upstream| Ok(Upstream::new(name, upstream)),
         )
-        .runs(upstream::watch)
+        .runs(async |upstream, stop| upstream::watch(upstream, known, stop).await)
         .await?;
     let routes = reload
         .each(
             "routes",
             config.select(|c| &c.routes),
             |routes| routes,
-            async |_, settings| Ok(Route { settings }),
+            async |place, settings| {
+                let name = place.to_string();
+                Ok(Route { name, settings })
+            },
         )
         .await?;
-    let parts = (&routes, &upstreams, config.select(|c| &c.debug_headers));
-    let router = reload.derive("router", parts, async |(routes, upstreams, debug)| {
-        Router::new(&routes, &upstreams, debug)
-    });
+    let debug = config.select(|c| &c.debug_headers);
+    let parts = (&routes, &upstreams, &healths, debug);
+    let router = reload.derive(
+        "router",
+        parts,
+        async |(routes, upstreams, healths, debug)| {
+            Router::new(&routes, &upstreams, &healths, debug)
+        },
+    );
     let router = router.await?;
 
     // Last, because it is they who read all of the others.

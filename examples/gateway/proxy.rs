@@ -14,6 +14,7 @@ use crate::answer::Refusal;
 use crate::body::{Body, Progress, Turn};
 use crate::config;
 use crate::headers;
+use crate::log;
 use crate::route::{Router, Way};
 use crate::tunnel::Tunnel;
 
@@ -33,6 +34,9 @@ pub(crate) struct Proxy {
     /// How long a tunnel has to end when it is told to.
     pub(crate) drain: Duration,
 }
+
+/// The protocol that is agreed upon, and the client's end of the connection.
+type Upgrade = (HeaderValue, OnUpgrade);
 
 /// An answer. Its body holds the way on which it comes.
 type Answer = Response<Body<((), Option<Way>)>>;
@@ -54,7 +58,7 @@ impl Client {
             Err(refusal) => Err(refusal),
         };
         let mut response = answered.unwrap_or_else(|refusal| {
-            tracing::debug!(?refusal, "refused");
+            tracing::debug!(%refusal, "refused");
             Response::from(refusal).map(|body| body.holding(None))
         });
         if let Some(generation) = generation {
@@ -68,8 +72,34 @@ impl Client {
         &self,
         way: Way,
         host: HeaderValue,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> Result<Answer, Refusal> {
+        let route = &way.route;
+        let (response, upgraded) = match self.exchange(&way, host, request).await {
+            Ok(exchanged) => exchanged,
+            Err(refusal) => {
+                if refusal.is_ours() && way.upstream.complaint.is_due() {
+                    let refusal = log::chain(&refusal);
+                    tracing::warn!(route = %route.name, "a request was not answered: {refusal}");
+                }
+                return Err(refusal);
+            }
+        };
+        if let Some((protocol, client)) = upgraded {
+            return Ok(self.switch(way, protocol, client, response));
+        }
+        let limit = route.settings.max_response_bytes;
+        let wait = route.settings.body_seconds.get();
+        Ok(response.map(|body| Body::passing(body, limit, wait).holding(Some(way))))
+    }
+
+    /// Sends the request on. Gives the answer, and what the connection becomes if both agree on that.
+    async fn exchange(
+        &self,
+        way: &Way,
+        host: HeaderValue,
+        mut request: Request<Incoming>,
+    ) -> Result<(Response<Incoming>, Option<Upgrade>), Refusal> {
         let route = &way.route.settings;
         let is_alone = request.version() == Version::HTTP_11 && request.body().is_end_stream();
         let upgrade = headers::upgrade(request.headers())
@@ -95,7 +125,7 @@ impl Client {
             Body::passing(body, route.max_request_bytes, route.body_seconds.get())
                 .telling(&progress)
         });
-        let sent = way.upstream.send(parts, body);
+        let sent = way.upstream.send(&way.health, parts, body);
         let mut response = tokio::select! {
             response = sent => response?,
             () = progress.untaken(route.timeout_seconds.get()) => return Err(Refusal::TooLate),
@@ -108,18 +138,17 @@ impl Client {
         let version = response.version();
         headers::add_via(response.headers_mut(), version);
         headers::follow(&route.response_headers, response.headers_mut());
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // To the protocol that was asked for, and to no other.
-            let (asked, client) = upgrade.ok_or(Refusal::Malformed)?;
-            let agreed = agreed.filter(|agreed| {
-                let (agreed, asked) = (agreed.as_bytes(), asked.as_bytes());
-                agreed.eq_ignore_ascii_case(asked)
-            });
-            let protocol = agreed.ok_or(Refusal::Malformed)?;
-            return Ok(self.switch(way, protocol, client, response));
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok((response, None));
         }
-        let (limit, wait) = (route.max_response_bytes, route.body_seconds.get());
-        Ok(response.map(|body| Body::passing(body, limit, wait).holding(Some(way))))
+        // To the protocol that was asked for, and to no other.
+        let (Some((asked, client)), Some(agreed)) = (upgrade, agreed) else {
+            return Err(Refusal::Malformed);
+        };
+        match agreed.as_bytes().eq_ignore_ascii_case(asked.as_bytes()) {
+            true => Ok((response, Some((agreed, client)))),
+            false => Err(Refusal::Malformed),
+        }
     }
 
     /// Answers that the protocol is another one from here on, and passes what is said in it.

@@ -2,15 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::HeaderValue;
 use rekindle::{BoxError, Keyed, Lease};
 
 use crate::config::{self, Place};
-use crate::upstream::Upstream;
+use crate::upstream::{Health, Upstream};
 
-/// A route, as the file says it.
+/// A route, and the name that it has in the log.
 pub(crate) struct Route {
+    pub(crate) name: String,
     pub(crate) settings: config::Route,
 }
 
@@ -40,6 +42,8 @@ type Places = Vec<(Place, Way)>;
 pub(crate) struct Way {
     pub(crate) route: Lease<Route>,
     pub(crate) upstream: Lease<Upstream>,
+    /// Of each address of the upstream.
+    pub(crate) health: Arc<[Lease<Health>]>,
 }
 
 impl Way {
@@ -56,15 +60,21 @@ impl Router {
     pub(crate) fn new(
         routes: &Keyed<Place, Route>,
         upstreams: &Keyed<String, Upstream>,
+        healths: &Keyed<String, Health>,
         debug_headers: bool,
     ) -> Result<Self, BoxError> {
         let mut hosts: BTreeMap<String, Places> = BTreeMap::new();
         let mut any = Places::new();
         for (place, route) in routes {
             let upstream = upstreams.get(&route.settings.upstream);
+            let upstream = upstream.ok_or("a route has no upstream")?;
+            let members = upstream.members();
+            let health = members.map(|member| healths.get(&member).cloned());
+            let health: Option<_> = health.collect();
             let way = Way {
                 route: route.clone(),
-                upstream: upstream.ok_or("a route has no upstream")?.clone(),
+                upstream: upstream.clone(),
+                health: health.ok_or("an address has no health")?,
             };
             let places = match &place.host {
                 Some(host) => hosts.entry(host.clone()).or_default(),

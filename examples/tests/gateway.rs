@@ -3,7 +3,6 @@
 mod gateway_support;
 mod harness;
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gateway_support::*;
@@ -245,50 +244,6 @@ async fn who_is_slow_is_not_waited_for() {
     let mut taken = Vec::new();
     _ = in_time(stream.read_to_end(&mut taken)).await;
     assert!(taken.len() < 100_000_000, "{}", taken.len());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upstream_that_does_not_answer_or_is_not_well_is_named_by_the_status() {
-    let (one, other) = tokio::join!(Upstream::start("one"), Upstream::start("other"));
-    let gone = free_address();
-    let address = free_address();
-    let health = "health = { path = '/well', interval_seconds = 0.02, failures = 2 }\n";
-    let config = [
-        listener(address),
-        format!("[upstreams.gone]\naddresses = ['{gone}']\n"),
-        format!(
-            "[upstreams.half]\naddresses = ['{gone}', '{}']\n",
-            one.address
-        ),
-        upstream("both", &[&one, &other]),
-        health.to_owned(),
-        route("/gone", "gone", ""),
-        route("/half", "half", ""),
-        route("/both", "both", ""),
-    ];
-    let gateway = Gateway::start(tempfile::tempdir().unwrap(), &config.concat());
-    let mut connection = Connection::open(address, "a.test").await.unwrap();
-
-    assert_eq!(connection.get("/gone").await.status, 502);
-    assert_eq!(connection.get("/nowhere").await.status, 404);
-    for _ in 0..4 {
-        let answer = connection.get("/half").await;
-        assert_eq!(answer.status, 200, "what can be asked again is");
-    }
-
-    one.state.is_well.store(false, Ordering::Relaxed);
-    gateway.process.stderr.wait_for("is not well");
-    for _ in 0..4 {
-        assert_eq!(connection.get("/both").await.header("x-upstream"), "other");
-    }
-    other.state.is_well.store(false, Ordering::Relaxed);
-    harness::until("both are not well", || {
-        (gateway.process.stderr.with("is not well").len() == 2).then_some(())
-    });
-    assert_eq!(connection.get("/both").await.status, 503);
-    one.state.is_well.store(true, Ordering::Relaxed);
-    gateway.process.stderr.wait_for("well again");
-    assert_eq!(connection.get("/both").await.header("x-upstream"), "one");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -91,8 +91,10 @@ pub(crate) struct Upstream {
     pub(crate) addresses: Vec<Address>,
     #[serde(default = "five")]
     pub(crate) connect_seconds: Seconds,
-    /// How long a connection is kept for the next request.
-    #[serde(default = "sixty")]
+    /// How long a connection is kept for the next request. It has to be less than the upstream keeps
+    /// it: a request that meets the end of its connection may have been heard, and is sent again
+    /// only if it is without a body and asks for no change.
+    #[serde(default = "four")]
     pub(crate) idle_seconds: Seconds,
     pub(crate) health: Option<Health>,
 }
@@ -196,6 +198,10 @@ fn websocket() -> Vec<Protocol> {
 
 fn two_seconds() -> Seconds {
     Seconds::whole(2)
+}
+
+fn four() -> Seconds {
+    Seconds::whole(4)
 }
 
 fn five() -> Seconds {

@@ -24,7 +24,7 @@ pub(crate) use client::{
     Answer, Connection, in_time, narrow_socket, socket, tls, websocket, websocket_on,
 };
 pub(crate) use frames::{Frame, Frames, Kind};
-pub(crate) use upstream::Upstream;
+pub(crate) use upstream::{Rude, Upstream};
 
 /// A gateway and its directory. It is killed when this is dropped.
 pub(crate) struct Gateway {
@@ -110,10 +110,12 @@ pub(crate) fn tls_listener(address: SocketAddr, certificates: &[&str]) -> String
 }
 
 pub(crate) fn upstream(name: &str, upstreams: &[&Upstream]) -> String {
-    let addresses: Vec<_> = upstreams
-        .iter()
-        .map(|upstream| upstream.address.to_string())
-        .collect();
+    let addresses: Vec<_> = upstreams.iter().map(|upstream| upstream.address).collect();
+    upstream_at(name, &addresses)
+}
+
+pub(crate) fn upstream_at(name: &str, addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     format!("[upstreams.{name}]\naddresses = {addresses:?}\n")
 }
 

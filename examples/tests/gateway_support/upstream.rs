@@ -1,8 +1,8 @@
 //! An upstream that does what the path asks for.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,10 +15,49 @@ use axum::routing::{any, get};
 use futures_util::stream;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt, copy, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, split};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+
+/// An upstream of a few lines: it reads the head of a request, and then sends this and no more.
+pub(crate) struct Rude {
+    pub(crate) address: SocketAddr,
+    pub(crate) heads: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Rude {
+    pub(crate) async fn start(says: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let heads = Arc::<Mutex<Vec<_>>>::default();
+        let heard = Arc::clone(&heads);
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n")
+                    && let Ok(byte) = stream.read_u8().await
+                {
+                    head.push(byte.into());
+                }
+                heard.lock().unwrap().push(head);
+                stream.write_all(says.as_bytes()).await.unwrap();
+            }
+        });
+        Self {
+            address,
+            heads,
+            task,
+        }
+    }
+}
+
+impl Drop for Rude {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
 
 /// It ends when this is dropped.
 pub(crate) struct Upstream {
@@ -54,6 +93,7 @@ impl Upstream {
             .route("/steps", get(steps))
             .route("/trickle/{pieces}", get(trickle))
             .route("/well", get(well))
+            .route("/endless", get(endless))
             .route("/ws", any(websocket))
             .route("/upgrade", any(upgrade))
             .route("/stays", any(stays))
@@ -149,6 +189,15 @@ async fn well(State(its): State<Arc<Its>>) -> StatusCode {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// An answer to a check that never ends.
+async fn endless(State(its): State<Arc<Its>>) -> Body {
+    its.checks.fetch_add(1, Ordering::Relaxed);
+    Body::from_stream(stream::unfold((), async |()| {
+        tokio::task::yield_now().await;
+        Some((Ok::<_, axum::Error>(Bytes::from_static(&[b'x'; 1000])), ()))
+    }))
 }
 
 async fn websocket(State(its): State<Arc<Its>>, upgrade: WebSocketUpgrade) -> Response {
