@@ -14,7 +14,9 @@ pub(crate) enum Refusal {
     NoHost,
     DotSegments,
     NoTunnel,
+    NoCoding,
     NoRoute,
+    Loop,
     RequestTooLarge,
     RequestTooSlow,
     RequestBroken,
@@ -28,12 +30,23 @@ pub(crate) enum Refusal {
 impl Refusal {
     fn says(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoHost => (StatusCode::BAD_REQUEST, "the request names no host"),
+            Self::NoHost => (
+                StatusCode::BAD_REQUEST,
+                "the request does not name one host",
+            ),
             Self::DotSegments => (
                 StatusCode::BAD_REQUEST,
                 "the path has dot segments: resolve them",
             ),
             Self::NoTunnel => (StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy"),
+            Self::NoCoding => (
+                StatusCode::NOT_IMPLEMENTED,
+                "the only transfer coding that is understood is chunked",
+            ),
+            Self::Loop => (
+                StatusCode::LOOP_DETECTED,
+                "the request has come by here before",
+            ),
             Self::NoRoute => (StatusCode::NOT_FOUND, "no route leads there"),
             Self::RequestTooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -68,7 +81,7 @@ impl Refusal {
 impl Refusal {
     /// Whether it is about an upstream, so that somebody here has to know.
     pub(crate) fn is_ours(&self) -> bool {
-        self.says().0.is_server_error() && !matches!(self, Self::NoTunnel)
+        matches!(self.says().0.as_u16(), 502..=504)
     }
 }
 

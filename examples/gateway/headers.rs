@@ -7,9 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::config::HeaderRules;
 
-/// What concerns one connection, and must not pass to the next.
-const HOP_BY_HOP: [HeaderName; 10] = [
+/// What concerns one connection, and must not pass to the next; also what is expected of us, and is
+/// done by then.
+const HOP_BY_HOP: [HeaderName; 11] = [
     header::CONNECTION,
+    header::EXPECT,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -54,12 +56,21 @@ pub(crate) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(header::UPGRADE, protocol);
 }
 
-/// Tells the upstream who asked, for what, and how.
+/// Whether all that is done to the body for the transfer is to cut it into chunks, which is undone
+/// on the way.
+pub(crate) fn is_plain_transfer(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
+}
+
+/// Tells the upstream who asked, for what, and how. What clients tell about that in other words might
+/// be believed instead, and does not pass.
 pub(crate) fn set_forwarded(
     headers: &mut HeaderMap,
     client: IpAddr,
     is_secure: bool,
-    host: HeaderValue,
+    host: Option<HeaderValue>,
 ) {
     append(
         headers,
@@ -68,17 +79,37 @@ pub(crate) fn set_forwarded(
     );
     let protocol = if is_secure { "https" } else { "http" };
     headers.insert("x-forwarded-proto", HeaderValue::from_static(protocol));
-    headers.insert("x-forwarded-host", host.clone());
-    headers.insert(header::HOST, host);
+    for untrue in ["forwarded", "x-real-ip", "x-forwarded-host", "host"] {
+        headers.remove(untrue);
+    }
+    if let Some(host) = host {
+        headers.insert("x-forwarded-host", host.clone());
+        headers.insert(header::HOST, host);
+    }
+}
+
+/// What gateways call themselves.
+const NAME: &str = "gateway";
+
+/// So many gateways may a request pass. One that passes more goes round in a circle.
+const HOPS: usize = 8;
+
+pub(crate) fn is_in_a_loop(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::VIA).iter();
+    let hops = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|hops| hops.split(','));
+    let names = hops.filter_map(|hop| hop.split_whitespace().nth(1));
+    names.filter(|name| *name == NAME).count() >= HOPS
 }
 
 pub(crate) fn add_via(headers: &mut HeaderMap, version: Version) {
-    let via = match version {
-        Version::HTTP_2 => "2 gateway",
-        Version::HTTP_10 => "1.0 gateway",
-        _ => "1.1 gateway",
+    let version = match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
     };
-    append(headers, "via", via);
+    append(headers, "via", &format!("{version} {NAME}"));
 }
 
 /// HTTP/2 may split cookies into several headers; HTTP/1.1 has to have them in one.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -71,7 +72,7 @@ impl Client {
     async fn forward(
         &self,
         way: Way,
-        host: HeaderValue,
+        host: Option<HeaderValue>,
         request: Request<Incoming>,
     ) -> Result<Answer, Refusal> {
         let route = &way.route;
@@ -97,7 +98,7 @@ impl Client {
     async fn exchange(
         &self,
         way: &Way,
-        host: HeaderValue,
+        host: Option<HeaderValue>,
         mut request: Request<Incoming>,
     ) -> Result<(Response<Incoming>, Option<Upgrade>), Refusal> {
         let route = &way.route.settings;
@@ -108,6 +109,9 @@ impl Client {
         let (mut parts, body) = request.into_parts();
         if body.size_hint().lower() > route.max_request_bytes {
             return Err(Refusal::RequestTooLarge);
+        }
+        if !headers::is_plain_transfer(&parts.headers) {
+            return Err(Refusal::NoCoding);
         }
         headers::remove_hop_by_hop(&mut parts.headers);
         headers::set_forwarded(&mut parts.headers, self.address, self.is_secure, host);
@@ -125,6 +129,10 @@ impl Client {
             Body::passing(body, route.max_request_bytes, route.body_seconds.get())
                 .telling(&progress)
         });
+        if body.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
+            // HTTP/2 tells it by the end of the stream.
+            parts.headers.insert(header::CONTENT_LENGTH, 0.into());
+        }
         let sent = way.upstream.send(&way.health, parts, body);
         let mut response = tokio::select! {
             response = sent => response?,
@@ -133,10 +141,15 @@ impl Client {
         if response.body().size_hint().lower() > route.max_response_bytes {
             return Err(Refusal::ResponseTooLarge);
         }
+        if !headers::is_plain_transfer(response.headers()) {
+            return Err(Refusal::Malformed);
+        }
         let agreed = headers::upgrade(response.headers());
         headers::remove_hop_by_hop(response.headers_mut());
         let version = response.version();
         headers::add_via(response.headers_mut(), version);
+        // That of the upstream is no business of the client's.
+        *response.version_mut() = Version::HTTP_11;
         headers::follow(&route.response_headers, response.headers_mut());
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok((response, None));
@@ -177,23 +190,47 @@ impl Client {
     }
 }
 
-/// The route of a request, and the host that it asks.
-fn find(router: &Router, request: &Request<Incoming>) -> Result<(Way, HeaderValue), Refusal> {
+/// The route of a request, and the host that it asks, if it names one.
+fn find(
+    router: &Router,
+    request: &Request<Incoming>,
+) -> Result<(Way, Option<HeaderValue>), Refusal> {
     if request.method() == Method::CONNECT {
         return Err(Refusal::NoTunnel);
     }
-    if config::has_dot_segments(request.uri().path()) {
-        return Err(Refusal::DotSegments);
+    if headers::is_in_a_loop(request.headers()) {
+        return Err(Refusal::Loop);
     }
-    // With HTTP/2 the host is part of the URI, which outranks the header.
-    let authority = match request.uri().authority() {
-        Some(authority) => authority.clone(),
-        None => {
-            let host = request.headers().get(header::HOST).ok_or(Refusal::NoHost)?;
-            host.as_bytes().try_into().map_err(|_| Refusal::NoHost)?
-        }
+    let path = match (request.method(), request.uri().path()) {
+        // About the server as a whole.
+        (&Method::OPTIONS, "*") => "/",
+        (_, path) if config::has_dot_segments(path) => return Err(Refusal::DotSegments),
+        (_, path) => path,
     };
-    let way = router.find(authority.host(), request.uri().path());
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::NoHost)?;
-    Ok((way.ok_or(Refusal::NoRoute)?.clone(), host))
+    let authority = authority(request)?;
+    let host = authority.as_ref().map_or("", Authority::host);
+    let way = router.find(host, path).ok_or(Refusal::NoRoute)?.clone();
+    let host = authority.map(|authority| HeaderValue::from_str(authority.as_str()));
+    Ok((way, host.transpose().map_err(|_| Refusal::NoHost)?))
+}
+
+/// The one host that a request asks, with its port. Only HTTP/1.0 has requests without one.
+fn authority(request: &Request<Incoming>) -> Result<Option<Authority>, Refusal> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, another) = (hosts.next(), hosts.next());
+    // With HTTP/2, and if we are taken for a forward proxy, the URI has it, and outranks the header.
+    let authority = match (request.uri().authority(), host) {
+        (Some(authority), _) => authority.clone(),
+        (None, Some(host)) => host.as_bytes().try_into().map_err(|_| Refusal::NoHost)?,
+        (None, None) if request.version() == Version::HTTP_10 => return Ok(None),
+        (None, None) => return Err(Refusal::NoHost),
+    };
+    // An upstream may read anything else in another way than we do.
+    let port = authority.as_str().strip_prefix(authority.host());
+    let is_plain =
+        port.is_some_and(|port| port.is_empty() || port == ":" || authority.port_u16().is_some());
+    match is_plain && another.is_none() {
+        true => Ok(Some(authority)),
+        false => Err(Refusal::NoHost),
+    }
 }

@@ -1,6 +1,7 @@
 //! TLS: a configuration of rustls, made from certificates that have been read.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rekindle::BoxError;
@@ -11,6 +12,8 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::config::{Pair, Tls, Version};
 
@@ -24,7 +27,7 @@ pub(crate) fn configure(tls: &Tls) -> Result<Arc<ServerConfig>, BoxError> {
         Version::Tls12 => &[&TLS13, &TLS12],
         Version::Tls13 => &[&TLS13],
     };
-    let pairs = tls.pairs.iter().map(|pair| certified(pair, &provider));
+    let pairs = tls.pairs.iter().map(|pair| certificate(pair, &provider));
     let certificates = Certificates(pairs.collect::<Result<_, _>>()?);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
@@ -38,14 +41,24 @@ pub(crate) fn configure(tls: &Tls) -> Result<Arc<ServerConfig>, BoxError> {
     Ok(Arc::new(config))
 }
 
-fn certified(pair: &Pair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, BoxError> {
+fn certificate(pair: &Pair, provider: &CryptoProvider) -> Result<Certificate, BoxError> {
     let path = pair.certificate.path().display();
     let no_pem = || format!("{path} is not a certificate in PEM: put the chain there");
     let chain = CertificateDer::pem_slice_iter(pair.certificate.bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| no_pem())?;
-    ParsedCertificate::try_from(chain.first().ok_or_else(no_pem)?)
-        .map_err(|_| format!("{path} holds something in PEM that is not a certificate"))?;
+    let first = chain.first().ok_or_else(no_pem)?;
+    let not_one = || format!("{path} holds something in PEM that is not a certificate");
+    ParsedCertificate::try_from(first).map_err(|_| not_one())?;
+    let (_, parsed) = X509Certificate::from_der(first).map_err(|_| not_one())?;
+    let valid = parsed.validity().not_before.timestamp()..=parsed.validity().not_after.timestamp();
+    // That is no reason to refuse the rest of the file: the old one may be all that there is.
+    if !valid.contains(&ASN1Time::now().timestamp()) {
+        tracing::warn!("{path} has expired, or is not valid yet");
+    }
+    if !matches!(parsed.subject_alternative_name(), Ok(Some(_))) {
+        tracing::warn!("{path} names no host, so it is shown only if it is the first");
+    }
     let key = PrivateKeyDer::from_pem_slice(pair.key.bytes()).map_err(|_| {
         let key = pair.key.path().display();
         format!("{key} is not a private key in PEM: put the key of {path} there")
@@ -59,28 +72,51 @@ fn certified(pair: &Pair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>
             _ => format!("{key} is not a private key that can be used with TLS"),
         }
     })?;
-    Ok(Arc::new(certified))
+    Ok(Certificate {
+        certified: Arc::new(certified),
+        valid,
+    })
+}
+
+struct Certificate {
+    certified: Arc<CertifiedKey>,
+    /// In seconds of Unix.
+    valid: RangeInclusive<i64>,
+}
+
+impl Certificate {
+    /// Whether it is for that name. It is parsed again for that, some microseconds beside a handshake
+    /// that takes a thousand: for tens of certificates, not for thousands.
+    fn is_for(&self, name: &ServerName<'_>) -> bool {
+        let end_entity = self.certified.end_entity_cert();
+        let parsed = end_entity.map(ParsedCertificate::try_from);
+        matches!(parsed, Ok(Ok(parsed)) if verify_server_name(&parsed, name).is_ok())
+    }
 }
 
 /// The certificates of a listener: at least one.
-struct Certificates(Vec<Arc<CertifiedKey>>);
+struct Certificates(Vec<Certificate>);
 
 impl Certificates {
-    /// The first that is valid for the name. Each is parsed again for that, some microseconds
-    /// beside a handshake that takes a thousand: for tens of certificates, not for thousands.
-    fn for_name(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+    /// The first that is for the name, and of those rather one that is valid now.
+    fn for_name(&self, name: &str) -> Option<&Certificate> {
         let name = ServerName::try_from(name).ok()?;
-        self.0.iter().find(|certified| {
-            let parsed = certified.end_entity_cert().map(ParsedCertificate::try_from);
-            matches!(parsed, Ok(Ok(parsed)) if verify_server_name(&parsed, &name).is_ok())
-        })
+        let now = ASN1Time::now().timestamp();
+        let fitting = || {
+            self.0
+                .iter()
+                .filter(|certificate| certificate.is_for(&name))
+        };
+        let mut valid = fitting().filter(|certificate| certificate.valid.contains(&now));
+        valid.next().or_else(|| fitting().next())
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| self.for_name(name));
-        named.or(self.0.first()).cloned()
+        let certificate = named.or(self.0.first())?;
+        Some(Arc::clone(&certificate.certified))
     }
 }
 

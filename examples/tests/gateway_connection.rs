@@ -57,19 +57,6 @@ async fn an_http2_connection_that_waits_to_be_accepted_is_served_though_the_list
     assert!(socket(address).await.is_err());
 }
 
-/// Whether a connection waits there to be accepted, as the kernel tells.
-fn is_in_backlog(address: SocketAddr) -> bool {
-    let SocketAddr::V4(address) = address else {
-        panic!("the tests use IPv4");
-    };
-    let ip = u32::from_le_bytes(address.ip().octets());
-    // Local and remote address, the state of a listener, and how many wait: never 0 in the second half.
-    let local = format!("{ip:08X}:{:04X} 00000000:0000 0A ", address.port());
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let line = table.lines().find_map(|line| line.split_once(&local));
-    line.is_some_and(|(_, rest)| !rest.starts_with("00000000:00000000"))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http2_is_not_spoken_without_tls() {
     let app = Upstream::start("app").await;

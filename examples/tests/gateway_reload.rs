@@ -215,6 +215,31 @@ async fn a_certificate_that_is_rotated_is_used_by_the_next_handshake() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_has_expired_is_told_of_and_is_not_in_the_way_of_a_valid_one() {
+    let app = Upstream::start("app").await;
+    let (address, dir) = (free_address(), empty());
+    let authority = Authority::new();
+    authority.issue_with(dir.path(), "old", "one.test", |params| {
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    });
+    let new = authority.issue(dir.path(), "new", "one.test");
+    let nameless = |params: &mut rcgen::CertificateParams| params.subject_alt_names.clear();
+    authority.issue_with(dir.path(), "nameless", "one.test", nameless);
+    let rest = upstream("app", &[&app]) + &route("/", "app", "");
+    let config = tls_listener(address, &["old", "nameless", "new"]) + &rest;
+    let gateway = Gateway::start(dir, &config);
+    let client = authority.client(&[]);
+    let connection = Connection::open_tls(address, "one.test", &client).await;
+    assert_eq!(connection.unwrap().certificate, Some(new));
+    gateway.process.stderr.wait_for("old.crt has expired");
+    gateway
+        .process
+        .stderr
+        .wait_for("nameless.crt names no host");
+    assert_eq!(gateway.process.stderr.with("new.crt"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listeners_come_move_and_go_and_the_others_stay() {
     let app = Upstream::start("app").await;
     let (stays, comes, moved) = (free_address(), free_address(), free_address());

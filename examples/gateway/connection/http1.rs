@@ -10,7 +10,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, copy, sink};
+use tokio::time::timeout;
 
 use super::activity::Activity;
 use crate::config::Waits;
@@ -19,6 +20,9 @@ use crate::proxy::Client;
 /// How long a connection that has been idle for too long has for the head of a request that has
 /// begun.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a client may go on to send what is not read any more.
+const LINGER: Duration = Duration::from_secs(5);
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -60,14 +64,29 @@ pub(super) async fn serve(
         () = quiet => None,
     };
     if let Some(ended) = ended {
-        return ended;
+        ended?;
+    } else {
+        Pin::new(&mut connection).graceful_shutdown();
+        tokio::select! {
+            biased;
+            ended = &mut connection => ended?,
+            () = activity.ceased_from_now(FAREWELL) => return Ok(()),
+        }
     }
-    Pin::new(&mut connection).graceful_shutdown();
-    tokio::select! {
-        biased;
-        ended = &mut connection => ended,
-        () = activity.ceased_from_now(FAREWELL) => Ok(()),
+    // Not one that was upgraded, which is somebody else's now.
+    if let Some(parts) = connection.into_parts() {
+        linger(parts.io.into_inner(), LINGER.min(client.proxy.drain / 4)).await;
     }
+    Ok(())
+}
+
+/// Waits for the client to end, too.
+///
+/// If the socket were closed before all is read that the client sends, the kernel would reset the
+/// connection, and with it the answer: that a request is too large, say, of which the client is
+/// still sending the rest.
+async fn linger(mut stream: impl AsyncRead + Unpin, patience: Duration) {
+    _ = timeout(patience, copy(&mut stream, &mut sink())).await;
 }
 
 /// The last answer on this connection.

@@ -22,8 +22,19 @@ impl Authority {
     /// Writes a new certificate for `host` to `name.crt`, with its key in `name.key`; the
     /// certificate in DER.
     pub(crate) fn issue(&self, dir: &Path, name: &str, host: &str) -> Vec<u8> {
+        self.issue_with(dir, name, host, |_| {})
+    }
+
+    pub(crate) fn issue_with(
+        &self,
+        dir: &Path,
+        name: &str,
+        host: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Vec<u8> {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.0).unwrap();
         write(&dir.join(format!("{name}.key")), &key.serialize_pem());
         write(&dir.join(format!("{name}.crt")), &certificate.pem());

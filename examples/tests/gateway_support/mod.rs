@@ -96,6 +96,19 @@ pub(crate) fn free_address() -> SocketAddr {
     SocketAddr::from((address, 8080))
 }
 
+/// Whether a connection waits there to be accepted, as the kernel tells.
+pub(crate) fn is_in_backlog(address: SocketAddr) -> bool {
+    let SocketAddr::V4(address) = address else {
+        panic!("the tests use IPv4");
+    };
+    let ip = u32::from_le_bytes(address.ip().octets());
+    // Local and remote address, the state of a listener, and how many wait: never 0 in the second half.
+    let local = format!("{ip:08X}:{:04X} 00000000:0000 0A ", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let line = table.lines().find_map(|line| line.split_once(&local));
+    line.is_some_and(|(_, rest)| !rest.starts_with("00000000:00000000"))
+}
+
 /// A listener without TLS.
 pub(crate) fn listener(address: SocketAddr) -> String {
     format!("[[listeners]]\naddress = '{address}'\n")

@@ -74,6 +74,8 @@ pub(crate) struct Its {
     pub(crate) steps: Semaphore,
     /// How many WebSockets the client has ended with a close frame.
     pub(crate) closed: AtomicU64,
+    /// How many answers of bytes have not ended.
+    pub(crate) under_way: AtomicU64,
 }
 
 impl Upstream {
@@ -86,6 +88,7 @@ impl Upstream {
             checks: AtomicU64::new(0),
             steps: Semaphore::new(0),
             closed: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
         });
         let app = Router::new()
             .route("/bytes/{size}", get(bytes))
@@ -138,21 +141,34 @@ async fn tell(
 }
 
 /// As many bytes, in a body whose size is told only if it is odd.
-async fn bytes(Path(size): Path<usize>) -> Response {
+async fn bytes(State(its): State<Arc<Its>>, Path(size): Path<usize>) -> Response {
     if size % 2 == 1 {
         return vec![b'x'; size].into_response();
     }
-    let pieces = stream::unfold(size, async |left| {
+    let pieces = stream::unfold((size, UnderWay::of(its)), async |(left, under_way)| {
         tokio::task::yield_now().await;
         let piece = left.min(16 * 1024);
         (piece > 0).then(|| {
-            (
-                Ok::<_, axum::Error>(Bytes::from(vec![b'x'; piece])),
-                left - piece,
-            )
+            let bytes = Bytes::from(vec![b'x'; piece]);
+            (Ok::<_, axum::Error>(bytes), (left - piece, under_way))
         })
     });
     Body::from_stream(pieces).into_response()
+}
+
+struct UnderWay(Arc<Its>);
+
+impl UnderWay {
+    fn of(its: Arc<Its>) -> Self {
+        its.under_way.fetch_add(1, Ordering::Relaxed);
+        Self(its)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn sleep(Path(milliseconds): Path<u64>) -> &'static str {
