@@ -49,11 +49,11 @@ async fn an_http2_connection_that_waits_to_be_accepted_is_served_though_the_list
 
     gateway.change(&rest);
     gateway.process.stderr.wait_for("no longer accepting");
-    assert_eq!(in_time(second).await.unwrap().unwrap(), 1);
+    assert_eq!(in_time(second).await.unwrap().unwrap(), b"x");
     // So is one that has said nothing yet, but for the handshake of TLS.
     first.begin(None).await;
     first.get(1, "/bytes/1").await;
-    assert_eq!(first.read_answer(1).await.unwrap(), 1);
+    assert_eq!(first.read_answer(1).await.unwrap(), b"x");
     assert!(socket(address).await.is_err());
 }
 
@@ -117,7 +117,7 @@ async fn an_http2_answer_is_whole_though_its_window_opens_later() {
             client.get(1, &format!("/bytes/{size}")).await;
             sleep(SLOW).await;
             client.widen(1, 100_000).await;
-            assert_eq!(client.read_answer(1).await.unwrap(), size);
+            assert_eq!(client.read_answer(1).await.unwrap().len(), size);
         });
     }
     clients.join_all().await;
@@ -130,7 +130,7 @@ async fn a_request_that_crosses_the_farewell_of_an_idle_connection_is_answered()
     let mut client = Frames::open(address, &authority).await;
     client.begin(None).await;
     client.get(1, "/bytes/1").await;
-    assert_eq!(client.read_answer(1).await.unwrap(), 1);
+    assert_eq!(client.read_answer(1).await.unwrap(), b"x");
     client.read_to(Kind::GOAWAY, 0).await.unwrap();
     // It has not answered the ping that comes with the farewell, so it may not know of it.
     let milliseconds = SLOW.as_millis();
@@ -148,9 +148,9 @@ async fn an_http2_answer_that_is_not_taken_is_reset_and_the_others_go_on() {
     client.get(1, "/bytes/1000001").await;
     client.get(3, "/bytes/1").await;
     client.widen(3, 1).await;
-    assert_eq!(client.read_answer(3).await.unwrap(), 1);
+    assert_eq!(client.read_answer(3).await.unwrap(), b"x");
     client.read_to(Kind::RESET, 1).await.unwrap();
     client.get(5, "/bytes/1").await;
     client.widen(5, 1).await;
-    assert_eq!(client.read_answer(5).await.unwrap(), 1);
+    assert_eq!(client.read_answer(5).await.unwrap(), b"x");
 }

@@ -191,12 +191,9 @@ async fn a_post_of_http2_without_a_body_has_a_length() {
     authority.issue(dir.path(), "one", "one.test");
     let rest = upstream("app", &[&app]) + &route("/", "app", "");
     let _gateway = Gateway::start(dir, &(tls_listener(address, &["one"]) + &rest));
-    let connection = Connection::open_tls(address, "one.test", &authority.client(&["h2"])).await;
-    let answer = connection.unwrap().send("POST", "/", "").await.unwrap();
-    let answer = Answer::of(answer).await.unwrap();
-    assert!(
-        answer.body.contains("content-length: 0\n"),
-        "{}",
-        answer.body
-    );
+    let mut client = Frames::open(address, &authority).await;
+    client.begin(None).await;
+    client.post(1, "/").await;
+    let answer = String::from_utf8(client.read_answer(1).await.unwrap()).unwrap();
+    assert!(answer.contains("content-length: 0\n"), "{answer}");
 }

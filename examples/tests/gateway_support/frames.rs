@@ -57,9 +57,19 @@ impl Frames {
         self.write(Kind::SETTINGS, 0, 0, &settings).await;
     }
 
-    /// Sends a GET as a stream of this number, in the shortest form that HPACK has.
+    /// Sends a GET as a stream of this number.
     pub(crate) async fn get(&mut self, stream: u32, path: &str) {
-        let mut head = vec![0x82, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
+        self.request(0x82, stream, path).await;
+    }
+
+    /// Sends a POST without a body, or a word about it.
+    pub(crate) async fn post(&mut self, stream: u32, path: &str) {
+        self.request(0x83, stream, path).await;
+    }
+
+    /// In the shortest form that HPACK has; methods are indices into its static table.
+    async fn request(&mut self, method: u8, stream: u32, path: &str) {
+        let mut head = vec![method, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
         head.extend(path.bytes());
         head.extend(b"\x41\x08one.test");
         // The end of the headers, and of the stream.
@@ -110,17 +120,17 @@ impl Frames {
         }
     }
 
-    /// Reads a whole answer; how long its body is, if it is one of 200.
-    pub(crate) async fn read_answer(&mut self, stream: u32) -> io::Result<usize> {
+    /// Reads a whole answer of 200; its body.
+    pub(crate) async fn read_answer(&mut self, stream: u32) -> io::Result<Vec<u8>> {
         let head = self.read_to(Kind::HEADERS, stream).await?;
         // An index into the static table of HPACK.
         assert_eq!(head.payload[0], 0x88, "the status is 200");
-        let mut size = 0;
+        let mut body = Vec::new();
         loop {
             let data = self.read_to(Kind::DATA, stream).await?;
-            size += data.payload.len();
+            body.extend(data.payload);
             if data.is_last {
-                return Ok(size);
+                return Ok(body);
             }
         }
     }
