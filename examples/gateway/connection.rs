@@ -35,7 +35,8 @@ pub(crate) async fn serve(
     // Nothing of the listener is needed from here on, so it need not be kept from going.
     drop(listener);
     let activity = Activity::new();
-    let socket = Socket::new(stream, waits.write_seconds.get(), &activity);
+    let patience = waits.write_seconds.get();
+    let socket = Socket::new(stream, patience, proxy.drain, &activity);
     let client = Arc::new(Client {
         proxy,
         address: peer.ip(),

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// The requests that are under way on a connection, and whether it takes what is written to it.
+/// The requests that are under way on a connection, and what its socket does.
 pub(crate) struct Activity(Mutex<State>);
 
 struct State {
     requests: usize,
-    /// Something is left to be written, which the client has no room for.
+    /// The socket waits for the client: to take what is written to it, or to end.
     is_blocked: bool,
     /// When something happened the last time: a request ended, or something was written.
     since: Instant,
     /// Nothing has been asked yet, and what was written is the handshake.
     is_new: bool,
+    /// It is not HTTP any more.
+    has_switched: bool,
 }
 
 /// A request that is under way, until this is dropped.
@@ -28,6 +30,7 @@ impl Activity {
             is_blocked: false,
             since: Instant::now(),
             is_new: true,
+            has_switched: false,
         })))
     }
 
@@ -36,6 +39,15 @@ impl Activity {
         state.requests += 1;
         state.is_new = false;
         UnderWay(Arc::clone(self))
+    }
+
+    /// The last answer of HTTP is on its way, and what comes then is of another protocol.
+    pub(super) fn switch(&self) {
+        self.lock().has_switched = true;
+    }
+
+    pub(super) fn has_switched(&self) -> bool {
+        self.lock().has_switched
     }
 
     /// Some of it was written.
@@ -47,8 +59,8 @@ impl Activity {
         }
     }
 
-    /// None of it could be written. The end of a body is not the end of its answer: up to then there
-    /// is no request under way any more, and yet its client waits.
+    /// The socket has to wait. The end of a body is not the end of its answer: up to then there is no
+    /// request under way any more, and yet its client waits.
     pub(super) fn blocked(&self) {
         self.lock().is_blocked = true;
     }

@@ -5,13 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, copy, sink};
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Activity;
 use crate::config::Waits;
@@ -20,9 +19,6 @@ use crate::proxy::Client;
 /// How long a connection that has been idle for too long has for the head of a request that has
 /// begun.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How long a client may go on to send what is not read any more.
-const LINGER: Duration = Duration::from_secs(5);
 
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -35,8 +31,12 @@ pub(super) async fn serve(
         let client = Arc::clone(client);
         async move {
             let mut response = client.answer(request).await;
-            if client.stop.is_cancelled() {
-                say_goodbye(&mut response);
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.switch();
+            } else if client.stop.is_cancelled() {
+                // The last answer on this connection.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
             }
             Ok::<_, Infallible>(response.map(|body| body.holding(under_way)))
         }
@@ -64,35 +64,12 @@ pub(super) async fn serve(
         () = quiet => None,
     };
     if let Some(ended) = ended {
-        ended?;
-    } else {
-        Pin::new(&mut connection).graceful_shutdown();
-        tokio::select! {
-            biased;
-            ended = &mut connection => ended?,
-            () = activity.ceased_from_now(FAREWELL) => return Ok(()),
-        }
+        return ended;
     }
-    // Not one that was upgraded, which is somebody else's now.
-    if let Some(parts) = connection.into_parts() {
-        linger(parts.io.into_inner(), LINGER.min(client.proxy.drain / 4)).await;
-    }
-    Ok(())
-}
-
-/// Waits for the client to end, too.
-///
-/// If the socket were closed before all is read that the client sends, the kernel would reset the
-/// connection, and with it the answer: that a request is too large, say, of which the client is
-/// still sending the rest.
-async fn linger(mut stream: impl AsyncRead + Unpin, patience: Duration) {
-    _ = timeout(patience, copy(&mut stream, &mut sink())).await;
-}
-
-/// The last answer on this connection.
-fn say_goodbye<B>(response: &mut Response<B>) {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
+    Pin::new(&mut connection).graceful_shutdown();
+    tokio::select! {
+        biased;
+        ended = &mut connection => ended,
+        () = activity.ceased_from_now(FAREWELL) => Ok(()),
     }
 }
