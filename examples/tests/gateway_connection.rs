@@ -39,8 +39,8 @@ async fn an_http2_connection_that_waits_to_be_accepted_is_served_though_the_list
     let mut first = Frames::open(address, &authority).await;
     let second = tokio::spawn(async move {
         let mut second = Frames::open(address, &authority).await;
-        second.begin(None).await;
-        second.get(1, "/bytes/1").await;
+        second.begin(None).await.unwrap();
+        second.get(1, "/bytes/1").await.unwrap();
         second.read_answer(1).await
     });
     harness::until("the second one waits", || {
@@ -51,8 +51,8 @@ async fn an_http2_connection_that_waits_to_be_accepted_is_served_though_the_list
     gateway.process.stderr.wait_for("no longer accepting");
     assert_eq!(in_time(second).await.unwrap().unwrap(), b"x");
     // So is one that has said nothing yet, but for the handshake of TLS.
-    first.begin(None).await;
-    first.get(1, "/bytes/1").await;
+    first.begin(None).await.unwrap();
+    first.get(1, "/bytes/1").await.unwrap();
     assert_eq!(first.read_answer(1).await.unwrap(), b"x");
     assert!(socket(address).await.is_err());
 }
@@ -113,10 +113,10 @@ async fn an_http2_answer_is_whole_though_its_window_opens_later() {
     for size in [65_537, 66_001, 68_001, 72_001] {
         let mut client = Frames::open(address, &authority).await;
         clients.spawn(async move {
-            client.begin(None).await;
-            client.get(1, &format!("/bytes/{size}")).await;
+            client.begin(None).await.unwrap();
+            client.get(1, &format!("/bytes/{size}")).await.unwrap();
             sleep(SLOW).await;
-            client.widen(1, 100_000).await;
+            client.widen(1, 100_000).await.unwrap();
             assert_eq!(client.read_answer(1).await.unwrap().len(), size);
         });
     }
@@ -128,13 +128,16 @@ async fn a_request_that_crosses_the_farewell_of_an_idle_connection_is_answered()
     let app = Upstream::start("app").await;
     let (_gateway, address, authority, _) = secure(IMPATIENT, &app).await;
     let mut client = Frames::open(address, &authority).await;
-    client.begin(None).await;
-    client.get(1, "/bytes/1").await;
+    client.begin(None).await.unwrap();
+    client.get(1, "/bytes/1").await.unwrap();
     assert_eq!(client.read_answer(1).await.unwrap(), b"x");
     client.read_to(Kind::GOAWAY, 0).await.unwrap();
     // It has not answered the ping that comes with the farewell, so it may not know of it.
     let milliseconds = SLOW.as_millis();
-    client.get(3, &format!("/sleep/{milliseconds}")).await;
+    client
+        .get(3, &format!("/sleep/{milliseconds}"))
+        .await
+        .unwrap();
     assert!(client.read_answer(3).await.is_ok());
 }
 
@@ -144,13 +147,13 @@ async fn an_http2_answer_that_is_not_taken_is_reset_and_the_others_go_on() {
     let waits = "waits = { write_seconds = 0.3 }\n";
     let (_gateway, address, authority, _) = secure(waits, &app).await;
     let mut client = Frames::open(address, &authority).await;
-    client.begin(Some(0)).await;
-    client.get(1, "/bytes/1000001").await;
-    client.get(3, "/bytes/1").await;
-    client.widen(3, 1).await;
+    client.begin(Some(0)).await.unwrap();
+    client.get(1, "/bytes/1000001").await.unwrap();
+    client.get(3, "/bytes/1").await.unwrap();
+    client.widen(3, 1).await.unwrap();
     assert_eq!(client.read_answer(3).await.unwrap(), b"x");
     client.read_to(Kind::RESET, 1).await.unwrap();
-    client.get(5, "/bytes/1").await;
-    client.widen(5, 1).await;
+    client.get(5, "/bytes/1").await.unwrap();
+    client.widen(5, 1).await.unwrap();
     assert_eq!(client.read_answer(5).await.unwrap(), b"x");
 }

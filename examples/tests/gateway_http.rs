@@ -192,8 +192,8 @@ async fn a_post_of_http2_without_a_body_has_a_length() {
     let rest = upstream("app", &[&app]) + &route("/", "app", "");
     let _gateway = Gateway::start(dir, &(tls_listener(address, &["one"]) + &rest));
     let mut client = Frames::open(address, &authority).await;
-    client.begin(None).await;
-    client.post(1, "/").await;
+    client.begin(None).await.unwrap();
+    client.post(1, "/").await.unwrap();
     let answer = String::from_utf8(client.read_answer(1).await.unwrap()).unwrap();
     assert!(answer.contains("content-length: 0\n"), "{answer}");
 }

@@ -70,9 +70,13 @@ async fn no_request_fails_while_everything_is_replaced() {
         failures[..failures.len().min(10)].join("\n")
     );
     eprintln!("{reloads} reloads in {seconds} s: {counts:?}");
-    assert!(u64::from(reloads) >= seconds * 2, "{reloads} reloads");
+    assert!(u64::from(reloads) >= seconds * 5, "{reloads} reloads");
     for (kind, count) in counts {
-        assert!(count >= seconds / 2, "only {count} times {kind}");
+        // Those that take a second each, and those that take milliseconds: an eighth of what a
+        // machine with two cores and nothing else to do comes to.
+        let is_long = kind.contains("load");
+        let least = if is_long { seconds / 2 } else { seconds * 8 };
+        assert!(count >= least, "only {count} times {kind}");
     }
     // Nobody asks any more, so nothing holds what was replaced.
     until("all that is old has ended", || {

@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr, host: &str) -> Result<Self, BoxError> {
-        let stream = TcpStream::connect(address).await?;
+        let stream = socket(address).await?;
         Ok(Self {
             sender: http1(stream).await?,
             host: host.to_owned(),
@@ -166,7 +166,9 @@ async fn http1(
 
 /// A bare connection.
 pub(crate) async fn socket(address: SocketAddr) -> io::Result<TcpStream> {
-    TcpStream::connect(address).await
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// A connection whose kernel takes little that is not read.
