@@ -24,13 +24,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Live, Manager, file, run};
 use serde::Deserialize;
+use socket2::SockRef;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -43,30 +43,14 @@ struct Config {
     addresses: BTreeSet<SocketAddr>,
 }
 
-/// A socket, until its task takes it. The task closes it as soon as it is told to stop; left in the
-/// component it would be open, and its backlog filled, until the last connection has ended.
-struct Socket {
-    address: SocketAddr,
-    bound: Mutex<Option<TcpListener>>,
-}
+/// A socket, which its task shares. A task that failed, and is started again, finds it as it was.
+struct Socket(std::net::TcpListener);
 
 impl Socket {
-    async fn bind(address: SocketAddr) -> Result<Self, BoxError> {
-        let bound = Mutex::new(Some(TcpListener::bind(address).await?));
-        Ok(Self { address, bound })
-    }
-
-    /// A task that failed, and is started again, binds anew.
-    async fn take(&self) -> io::Result<TcpListener> {
-        let bound = self
-            .bound
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        match bound {
-            Some(bound) => Ok(bound),
-            None => TcpListener::bind(self.address).await,
-        }
+    fn bind(address: SocketAddr) -> Result<Self, BoxError> {
+        let bound = std::net::TcpListener::bind(address)?;
+        bound.set_nonblocking(true)?;
+        Ok(Self(bound))
     }
 }
 
@@ -99,7 +83,7 @@ async fn main() -> Result<(), BoxError> {
                     .map(|address| (address, ()))
                     .collect::<BTreeMap<_, _>>()
             },
-            async |address, ()| Socket::bind(address).await,
+            async |address, ()| Socket::bind(address),
         )
         .runs(async move |socket, stop| accept(socket, stop, current).await)
         .await?;
@@ -113,7 +97,7 @@ async fn accept(
     stop: CancellationToken,
     config: Live<Config>,
 ) -> Result<(), BoxError> {
-    let listener = socket.take().await?;
+    let listener = TcpListener::from_std(socket.0.try_clone()?)?;
     let address = listener.local_addr()?;
     println!("listening on {address}");
     let connections = TaskTracker::new();
@@ -122,7 +106,10 @@ async fn accept(
         let (stream, _) = accepted?;
         connections.spawn(answer(stream, stop.clone(), config.clone()));
     }
-    drop(listener);
+    // Linux ends to listen with this. Elsewhere the socket does when the last one who holds the value
+    // lets go of it: a task that was told to stop is that, unless somebody reads the collection.
+    _ = SockRef::from(&listener).shutdown(Shutdown::Read);
+    drop((listener, socket));
     println!("closed {address}");
     connections.close();
     connections.wait().await;
