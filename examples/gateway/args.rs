@@ -20,12 +20,25 @@ pub(crate) struct Args {
     )]
     pub(crate) configuration_path: PathBuf,
 
-    /// How long what was removed has to end: connections, downloads, WebSockets
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, allow_negative_numbers = true)]
+    /// How long connections, downloads and WebSockets have to end: those of what was removed, and all
+    /// of them when the gateway stops
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "30",
+        value_parser = seconds,
+        allow_negative_numbers = true
+    )]
     pub(crate) drain_seconds: Duration,
 
     /// How long a file has to be left alone before it is read
-    #[arg(long, value_name = "SECONDS", default_value = "0.05", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "0.05",
+        value_parser = seconds,
+        allow_negative_numbers = true
+    )]
     pub(crate) quiet_seconds: Duration,
 }
 

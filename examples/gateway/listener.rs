@@ -2,7 +2,7 @@
 //!
 //! These are two collections with the same keys. A socket is its address and nothing else, so
 //! nothing but its removal from the file touches it; what the file says about an address is looked
-//! up for each connection that is accepted there.
+//! up anew whenever that changes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -70,7 +70,8 @@ impl Accept {
             connections: JoinSet::new(),
             stop: CancellationToken::new(),
         };
-        // If it is not in the file any more, we are about to be told.
+        // If it is not in the file any more, we are about to be told. Nobody knows how to serve those
+        // who have connected in between.
         if let Some(mut listener) = self.listener(&address) {
             let bound = socket.listener()?;
             tracing::info!("accepting on {}", bound.local_addr()?);
@@ -94,12 +95,13 @@ impl Accept {
                 }
             }
             accepting.stop.cancel();
-            for accepted in socket.close(bound) {
+            for accepted in socket::waiting(bound) {
                 accepting.serve(accepted, &listener);
             }
-            tracing::info!("no longer accepting on {address}");
         }
+        socket.close();
         drop(socket);
+        tracing::info!("no longer accepting on {address}");
         // Past the drain deadline the manager drops this task, and names it; the connections go with it.
         while let Some(ended) = accepting.connections.join_next().await {
             report(ended);

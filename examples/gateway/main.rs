@@ -33,15 +33,26 @@
 //! ```
 //!
 //! A request asks the router once, and is of that generation to its end. A connection is served as
-//! the file says when it is accepted. A listener that is removed closes its socket at once, and its
-//! connections end when they have been told so: with `connection: close`, GOAWAY, or a close frame.
+//! the file says when it is accepted. A listener that is removed closes its socket at once. Its
+//! connections are told to end, with `connection: close`, GOAWAY, or a close frame, and what they have
+//! asked by then is answered. One of HTTP/1 that asks nothing more cannot be told, and is closed after
+//! its idle time, or half of the time to drain if that is less.
 //!
 //! # What it leaves out
 //!
-//! Upstreams are spoken to in HTTP/1.1 without TLS. There is no HTTP/2 without TLS, and no WebSocket
-//! within HTTP/2. A client that stops reading one stream of HTTP/2, and goes on with others, is not
-//! noticed until its connection ends. To go from `0.0.0.0` to a single address of the same port takes
-//! two steps, as both cannot be bound at once.
+//! * Upstreams are spoken to in HTTP/1.1 without TLS. There is no HTTP/2 without TLS, no WebSocket
+//!   within HTTP/2, and no gRPC: trailers and answers of 1xx do not pass.
+//! * A prefix is compared with a path as it is written, but for dot segments, which are refused. What an
+//!   upstream makes of `//` and `%61` is its own, so routes do not keep anybody out.
+//! * HTTP/1 knows no way to end an idle connection that cannot cross a request. So it may be with a
+//!   POST and the connection to an upstream, which the gateway answers with 502.
+//! * A client that takes its answer very slowly is seen to take any of it when the kernel has room for a
+//!   third of what it buffers, some megabytes.
+//! * When a listener goes, the kernel resets who completes the handshake of TCP in the moment between the
+//!   last one that is accepted and the end; those who wait by then are served, more than
+//!   `max_connections` if need be.
+//! * To go from `0.0.0.0` to a single address of the same port takes two steps, as both cannot be bound at
+//!   once.
 
 mod admin;
 mod answer;

@@ -12,7 +12,6 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::config::{Pair, Tls, Version};
@@ -52,7 +51,7 @@ fn certificate(pair: &Pair, provider: &CryptoProvider) -> Result<Certificate, Bo
     ParsedCertificate::try_from(first).map_err(|_| not_one())?;
     let (_, parsed) = X509Certificate::from_der(first).map_err(|_| not_one())?;
     let valid = parsed.validity().not_before.timestamp()..=parsed.validity().not_after.timestamp();
-    // That is no reason to refuse the rest of the file: the old one may be all that there is.
+    // That is no reason to refuse the rest of the file: it may be all that there is.
     if !valid.contains(&ASN1Time::now().timestamp()) {
         tracing::warn!("{path} has expired, or is not valid yet");
     }

@@ -32,8 +32,9 @@ impl Tunnel {
     /// resolves, it asks for the end, and leaves time for it; as much is left for one direction
     /// after the end of the other.
     ///
-    /// The client of a WebSocket is sent a close frame, which it answers to the upstream. In a
-    /// protocol that is not known, the upstream is told that nothing more comes from the client.
+    /// The client of a WebSocket is sent a close frame; its answer to that passes, so the upstream
+    /// ends, too. In a protocol that is not known, the upstream is told that nothing more comes from
+    /// the client.
     pub(crate) async fn run(self, told: impl Future<Output = ()>) {
         let (Ok(client), Ok(upstream)) = tokio::join!(self.client, self.upstream) else {
             return;

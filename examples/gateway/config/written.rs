@@ -51,7 +51,7 @@ pub(super) struct Listener {
 pub(crate) struct Waits {
     /// From being accepted, by way of the handshake of TLS, to the head of the first request.
     pub(crate) header_seconds: Seconds,
-    /// Between two requests.
+    /// Between two requests, or pings of HTTP/2.
     pub(crate) idle_seconds: Seconds,
     /// For taking any of what is sent to it.
     pub(crate) write_seconds: Seconds,

@@ -56,24 +56,28 @@ impl Socket {
         TcpListener::from_std(self.bound.try_clone()?.into())
     }
 
-    /// Ends to listen. Gives the connections that the kernel has accepted for us already, however
-    /// many: they must not be reset. One that is completed between the last of them and the end is.
-    pub(super) fn close(&self, listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
-        let waiting = listener.into_std().and_then(|listener| {
-            let mut waiting = Vec::new();
-            while let Ok((stream, peer)) = listener.accept() {
-                stream.set_nonblocking(true)?;
-                waiting.push((TcpStream::from_std(stream)?, peer));
-            }
-            Ok(waiting)
-        });
-        // At once on Linux, and not when the last one who holds this value lets go of it.
+    /// Ends to listen: at once on Linux, and elsewhere when the last one who holds this value lets go
+    /// of it.
+    pub(super) fn close(&self) {
         if let Err(error) = self.bound.shutdown(Shutdown::Read) {
             tracing::debug!(%error, "a socket listens until it is closed");
         }
-        waiting.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what waited to be accepted is lost");
-            Vec::new()
-        })
     }
+}
+
+/// The connections that the kernel has accepted for us already, however many: they must not be reset.
+/// One that is completed between the last of them and the end is.
+pub(super) fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let waiting = listener.into_std().and_then(|listener| {
+        let mut waiting = Vec::new();
+        while let Ok((stream, peer)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            waiting.push((TcpStream::from_std(stream)?, peer));
+        }
+        Ok(waiting)
+    });
+    waiting.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what waited to be accepted is lost");
+        Vec::new()
+    })
 }
