@@ -22,6 +22,7 @@ fn is_refused(gateway: &Gateway, config: &str, says: &str) {
         "{config}: {says}: {}",
         report.body
     );
+    assert!(!report.body.contains(".?."), "{}", report.body);
     assert_eq!(request("POST", gateway.admin, "/-/check").status, 500);
     assert_eq!(gateway.generation(), 1);
 }

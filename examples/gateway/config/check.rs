@@ -7,10 +7,22 @@ use std::path::Path;
 
 use rekindle::BoxError;
 use rekindle::file::{Contents, Includes};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_spanned::Spanned;
 
 use super::written::{self, Route, Routed, Upstream};
 use super::{Config, Listener, Pair, Place, Tls};
+
+/// Where the tables of the file begin. They are looked for when there is something to say about one of
+/// them, so that the rest of the configuration need not know of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Places {
+    listeners: Vec<Spanned<IgnoredAny>>,
+    upstreams: BTreeMap<String, Spanned<IgnoredAny>>,
+    routes: Vec<Spanned<IgnoredAny>>,
+}
 
 /// The errors name the line and the key, and say what to do. They do not repeat the value, which may
 /// be a secret that was put into the wrong place.
@@ -25,13 +37,13 @@ pub(super) fn check(
         path,
         contents: texts.first(),
     };
-    let upstreams = text.upstreams(file.upstreams)?;
+    text.upstreams(&file.upstreams)?;
     Ok(Config {
         log: file.log,
         admin: file.admin,
         debug_headers: file.debug_headers,
-        routes: text.routes(file.routes, &upstreams)?,
-        upstreams,
+        routes: text.routes(file.routes, &file.upstreams)?,
+        upstreams: file.upstreams,
         listeners: text.listeners(&file.listeners, includes)?,
     })
 }
@@ -43,20 +55,26 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// Something is wrong in the table that begins there.
-    fn error<T>(&self, place: &Spanned<T>, problem: impl Display) -> BoxError {
-        let before = self.contents.and_then(|contents| {
-            let bytes = contents.bytes();
-            bytes.get(..place.span().start)
+    /// Something is wrong in the table at this place.
+    fn error<F>(&self, place: F, problem: impl Display) -> BoxError
+    where
+        F: FnOnce(&Places) -> Option<&Spanned<IgnoredAny>>,
+    {
+        let path = self.path.display();
+        let line = self.contents.and_then(|contents| {
+            let places = contents.toml().ok()?;
+            let before = contents.bytes().get(..place(&places)?.span().start)?;
+            Some(1 + before.iter().filter(|&&byte| byte == b'\n').count())
         });
-        let ends = before.map(|text| text.iter().filter(|&&byte| byte == b'\n').count());
-        let line = ends.map_or(1, |ends| ends + 1);
-        format!("{}:{line}: {problem}", self.path.display()).into()
+        match line {
+            Some(line) => format!("{path}:{line}: {problem}").into(),
+            None => format!("{path}: {problem}").into(),
+        }
     }
 
     fn listeners(
         &self,
-        written: &[Spanned<written::Listener>],
+        written: &[written::Listener],
         includes: &Includes,
     ) -> Result<BTreeMap<SocketAddr, Listener>, BoxError> {
         if written.is_empty() {
@@ -66,15 +84,15 @@ impl Text<'_> {
         // All files are asked for together, so that one more pass reads them.
         let pairs = written
             .iter()
-            .flat_map(|listener| &listener.get_ref().tls)
+            .flat_map(|listener| &listener.tls)
             .flat_map(|tls| &tls.certificates);
         includes.set(pairs.flat_map(|pair| [&pair.certificate, &pair.key]))?;
 
         let mut listeners = BTreeMap::new();
-        for (number, place) in written.iter().enumerate() {
-            let listener = place.get_ref();
+        for (number, listener) in written.iter().enumerate() {
             let error = |key: &str, problem: &str| {
-                self.error(place, format!("`listeners[{number}].{key}` {problem}"))
+                let problem = format!("`listeners[{number}].{key}` {problem}");
+                self.error(|places| places.listeners.get(number), problem)
             };
             let tls = match &listener.tls {
                 Some(tls) => {
@@ -106,53 +124,50 @@ impl Text<'_> {
         Ok(listeners)
     }
 
-    fn upstreams(
-        &self,
-        written: BTreeMap<String, Spanned<Upstream>>,
-    ) -> Result<BTreeMap<String, Upstream>, BoxError> {
-        for (name, place) in &written {
-            let addresses = &place.get_ref().addresses;
+    fn upstreams(&self, upstreams: &BTreeMap<String, Upstream>) -> Result<(), BoxError> {
+        for (name, upstream) in upstreams {
             let error = |problem: &str| {
-                self.error(place, format!("`upstreams.{name}.addresses` {problem}"))
+                let problem = format!("`upstreams.{name}.addresses` {problem}");
+                self.error(|places| places.upstreams.get(name), problem)
             };
-            if addresses.is_empty() {
+            if upstream.addresses.is_empty() {
                 return Err(error("is empty: name at least one"));
             }
             let mut known = HashSet::new();
-            if !addresses.iter().all(|address| known.insert(address)) {
+            if !upstream
+                .addresses
+                .iter()
+                .all(|address| known.insert(address))
+            {
                 return Err(error("has one of them twice: remove one"));
             }
         }
-        let written = written.into_iter();
-        Ok(written
-            .map(|(name, upstream)| (name, upstream.into_inner()))
-            .collect())
+        Ok(())
     }
 
     fn routes(
         &self,
-        written: Vec<Spanned<Routed>>,
+        written: Vec<Routed>,
         upstreams: &BTreeMap<String, Upstream>,
     ) -> Result<BTreeMap<Place, Route>, BoxError> {
         let mut routes = BTreeMap::new();
         for (number, routed) in written.into_iter().enumerate() {
             let error = |key: &str, problem: &str| {
-                self.error(&routed, format!("`routes[{number}]{key}` {problem}"))
+                let problem = format!("`routes[{number}]{key}` {problem}");
+                self.error(|places| places.routes.get(number), problem)
             };
-            let route = routed.get_ref();
-            if !upstreams.contains_key(&route.to.upstream) {
+            if !upstreams.contains_key(&routed.to.upstream) {
                 let problem = "is not among `upstreams`: add it there, or name another";
                 return Err(error(".to.upstream", problem));
             }
             let place = Place {
-                host: route.host.clone(),
-                path: route.path.clone(),
+                host: routed.host,
+                path: routed.path,
             };
-            if routes.contains_key(&place) {
+            if routes.insert(place, routed.to).is_some() {
                 let problem = "has host and path of a route above: remove one of them";
                 return Err(error("", problem));
             }
-            routes.insert(place, routed.into_inner().to);
         }
         Ok(routes)
     }

@@ -10,7 +10,6 @@ use std::path::PathBuf;
 
 use http::uri::PathAndQuery;
 use serde::Deserialize;
-use serde_spanned::Spanned;
 
 use super::types::{self, Address, Name, Protocol, Seconds, Value};
 
@@ -25,11 +24,11 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) debug_headers: bool,
     #[serde(default)]
-    pub(super) listeners: Vec<Spanned<Listener>>,
+    pub(super) listeners: Vec<Listener>,
     #[serde(default)]
-    pub(super) upstreams: BTreeMap<String, Spanned<Upstream>>,
+    pub(super) upstreams: BTreeMap<String, Upstream>,
     #[serde(default)]
-    pub(super) routes: Vec<Spanned<Routed>>,
+    pub(super) routes: Vec<Routed>,
 }
 
 #[derive(Deserialize)]
