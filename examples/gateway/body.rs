@@ -215,20 +215,25 @@ impl<H: Unpin> HttpBody for Body<H> {
 }
 
 /// A body that can be sent again, to somebody else, as long as nobody has begun to take it.
-#[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<Body>>);
+pub(crate) struct Shared<H>(Arc<Mutex<Body<H>>>);
 
-impl Shared {
-    pub(crate) fn new(body: Body) -> Self {
+impl<H> Shared<H> {
+    pub(crate) fn new(body: Body<H>) -> Self {
         Self(Arc::new(Mutex::new(body)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Body> {
+    fn lock(&self) -> MutexGuard<'_, Body<H>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl HttpBody for Shared {
+impl<H> Clone for Shared<H> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<H: Unpin> HttpBody for Shared<H> {
     type Data = Bytes;
     type Error = Cut;
 

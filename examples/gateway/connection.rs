@@ -18,7 +18,7 @@ mod http1;
 mod http2;
 mod socket;
 
-use activity::Activity;
+pub(crate) use activity::{Activity, UnderWay};
 use socket::Socket;
 pub(crate) use socket::{PROBES, SILENCE, UNANSWERED};
 
@@ -42,10 +42,11 @@ pub(crate) async fn serve(
         address: peer.ip(),
         is_secure: tls.is_some(),
         stop,
+        activity,
         tunnels: TaskTracker::new(),
     });
     let ended = match tls {
-        None => http1::serve(socket, &client, &activity, &waits).await,
+        None => http1::serve(socket, &client, &waits).await,
         Some(tls) => {
             let handshake = TlsAcceptor::from(tls).accept(socket);
             let stream = match timeout(waits.header_seconds.get(), handshake).await {
@@ -54,8 +55,8 @@ pub(crate) async fn serve(
                 Err(_) => return tracing::debug!("a handshake took too long"),
             };
             match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => http2::serve(stream, &client, &activity, &waits).await,
-                _ => http1::serve(stream, &client, &activity, &waits).await,
+                Some(b"h2") => http2::serve(stream, &client, &waits).await,
+                _ => http1::serve(stream, &client, &waits).await,
             }
         }
     };

@@ -1,6 +1,7 @@
 //! One request, from a client to an upstream and back.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::answer::Refusal;
 use crate::body::{Body, Progress, Turn};
 use crate::config;
+use crate::connection::Activity;
 use crate::headers;
 use crate::log;
 use crate::route::{Router, Way};
@@ -26,6 +28,7 @@ pub(crate) struct Client {
     pub(crate) is_secure: bool,
     /// The listener is being stopped.
     pub(crate) stop: CancellationToken,
+    pub(crate) activity: Arc<Activity>,
     pub(crate) tunnels: TaskTracker,
 }
 
@@ -128,6 +131,7 @@ impl Client {
         let body = (!body.is_end_stream()).then(|| {
             Body::passing(body, route.max_request_bytes, route.body_seconds.get())
                 .telling(&progress)
+                .holding(Some(self.activity.begin()))
         });
         if body.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
             // HTTP/2 tells it by the end of the stream.

@@ -15,7 +15,7 @@ use rekindle::Lease;
 
 use crate::body::{Body, Shared};
 use crate::config;
-use crate::connection::{PROBES, SILENCE, UNANSWERED};
+use crate::connection::{PROBES, SILENCE, UNANSWERED, UnderWay};
 use crate::log::Seldom;
 
 mod health;
@@ -27,13 +27,16 @@ pub(crate) use health::{Health, members, watch};
 /// upstream stays the same, and goes when the last request has let go of it.
 pub(crate) struct Upstream {
     name: String,
-    client: legacy::Client<HttpConnector, Shared>,
+    client: legacy::Client<HttpConnector, Shared<Held>>,
     addresses: Vec<Authority>,
     turn: AtomicUsize,
     health: Option<config::Health>,
     /// Of what its requests come to.
     pub(crate) complaint: Seldom,
 }
+
+/// What the body of a request holds: none is under way for a check.
+type Held = ((), Option<UnderWay>);
 
 /// Why there is no answer, and from whom.
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Upstream {
         &self,
         health: &[Lease<Health>],
         parts: Parts,
-        body: Option<Body>,
+        body: Option<Body<Held>>,
     ) -> Result<Response<Incoming>, Failure> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len();
         let is_well = |index: &usize| self.health.is_none() || health[*index].is_well();
@@ -94,7 +97,7 @@ impl Upstream {
         let first = others.next().expect("one of all is left");
 
         let mut may_repeat = body.is_none() && parts.method.is_safe();
-        let body = Shared::new(body.unwrap_or_else(Body::empty));
+        let body = Shared::new(body.unwrap_or_else(|| Body::empty().holding(None)));
         let mut address = first;
         loop {
             let request = request(&parts, address, body.clone());
@@ -137,7 +140,7 @@ impl Error for Failure {
     }
 }
 
-fn request(parts: &Parts, authority: &Authority, body: Shared) -> Request<Shared> {
+fn request(parts: &Parts, authority: &Authority, body: Shared<Held>) -> Request<Shared<Held>> {
     let path = parts.uri.path_and_query().cloned();
     let mut parts = parts.clone();
     parts.version = Version::HTTP_11;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use gateway_support::*;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -156,4 +157,39 @@ async fn an_http2_answer_that_is_not_taken_is_reset_and_the_others_go_on() {
     client.get(5, "/bytes/1").await.unwrap();
     client.widen(5, 1).await.unwrap();
     assert_eq!(client.read_answer(5).await.unwrap(), b"x");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_goes_on_though_its_answer_has_come_and_nothing_else_is_asked() {
+    const PIECES: usize = 10;
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = upstream.local_addr().unwrap();
+    let upload = tokio::spawn(async move {
+        let (mut stream, _) = upstream.accept().await.unwrap();
+        let mut bytes = [0; 1000];
+        let head = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(head, 0);
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        stream.write_all(answer).await.unwrap();
+        let mut rest: Vec<u8> = Vec::new();
+        while rest.iter().filter(|&&byte| byte == b'Z').count() < PIECES {
+            let size = stream.read(&mut bytes).await.unwrap();
+            assert_ne!(size, 0, "it broke off");
+            rest.extend(&bytes[..size]);
+        }
+    });
+    let address = free_address();
+    let rest = upstream_at("app", &[at]) + &route("/", "app", "");
+    let _gateway = Gateway::start(empty(), &(listener(address) + IMPATIENT + &rest));
+    let mut stream = socket(address).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {PIECES}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    in_time(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    for _ in 0..PIECES {
+        sleep(SLOW / PIECES as u32).await;
+        stream.write_all(b"Z").await.unwrap();
+    }
+    in_time(upload).await.unwrap();
 }

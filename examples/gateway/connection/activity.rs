@@ -34,7 +34,8 @@ impl Activity {
         })))
     }
 
-    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+    /// A request begins, or its body, which may go on when the answer has ended.
+    pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
         let mut state = self.lock();
         state.requests += 1;
         state.is_new = false;

@@ -12,7 +12,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::activity::Activity;
 use crate::config::Waits;
 use crate::proxy::Client;
 
@@ -23,9 +22,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
-    activity: &Arc<Activity>,
     waits: &Waits,
 ) -> Result<(), hyper::Error> {
+    let activity = &client.activity;
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = activity.begin();
         let client = Arc::clone(client);

@@ -13,7 +13,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::activity::Activity;
 use crate::body::{Progress, Turn};
 use crate::config::Waits;
 use crate::proxy::Client;
@@ -24,9 +23,9 @@ const STREAMS: u32 = 256;
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
-    activity: &Arc<Activity>,
     waits: &Waits,
 ) -> Result<(), hyper::Error> {
+    let activity = &client.activity;
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = activity.begin();
         let client = Arc::clone(client);

@@ -103,7 +103,7 @@ impl Upstream {
     /// Whether an address gives the right answer in time.
     async fn answers(&self, address: &Authority, health: &config::Health) -> bool {
         let request = Request::get(uri(address, health.path.clone()))
-            .body(Shared::new(Body::empty()))
+            .body(Shared::new(Body::empty().holding(None)))
             .expect("a URI makes a request");
         let answer = async {
             let response = self.client.request(request).await.ok()?;
