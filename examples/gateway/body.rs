@@ -11,6 +11,10 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+mod progress;
+
+pub(crate) use progress::{Progress, Turn};
+
 /// Why a body ended before its end.
 #[derive(Debug)]
 pub(crate) enum Cut {
@@ -52,42 +56,8 @@ impl Error for Cut {
     }
 }
 
-/// Whose turn it is with a body, and since when.
-#[derive(Clone)]
-pub(crate) struct Progress(Arc<Mutex<(Turn, Instant)>>);
-
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Turn {
-    /// Of who sends it: a piece is waited for.
-    Sender,
-    /// Of who takes it: it has a piece, or all of them, and has not asked for more.
-    Taker,
-}
-
-impl Progress {
-    pub(crate) fn of(turn: Turn) -> Self {
-        Self(Arc::new(Mutex::new((turn, Instant::now()))))
-    }
-
-    fn turns_to(&self, turn: Turn) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (turn, Instant::now());
-    }
-
-    /// Resolves when who takes the body has not done anything for so long.
-    ///
-    /// It looks when a time is up and not at each piece, so that pieces need not wake it.
-    pub(crate) async fn untaken(&self, patience: Duration) {
-        loop {
-            let (turn, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            match turn {
-                Turn::Taker if since + patience <= now => return,
-                Turn::Taker => sleep_until(since + patience).await,
-                Turn::Sender => sleep_until(now + patience).await,
-            }
-        }
-    }
-}
+/// A frame of HTTP/2, as large as it usually may be.
+const PIECE: usize = 16 * 1024;
 
 /// A body that is cut when it becomes too large, or does not move for too long.
 pub(crate) struct Body<H = ()> {
@@ -99,6 +69,8 @@ pub(crate) struct Body<H = ()> {
     late: Option<Pin<Box<Sleep>>>,
     /// Told whose turn it is.
     progress: Option<Progress>,
+    /// Of a piece that was too large to be taken at once.
+    rest: Bytes,
     /// What must not go before the body has ended.
     held: H,
 }
@@ -131,6 +103,7 @@ impl Body {
             wait,
             late: None,
             progress: None,
+            rest: Bytes::new(),
             held: (),
         }
     }
@@ -150,11 +123,17 @@ impl<H> Body<H> {
             wait: self.wait,
             late: self.late,
             progress: self.progress,
+            rest: self.rest,
             held: (self.held, more),
         }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            self.turns_to(Turn::Taker);
+            return Poll::Ready(Some(Ok(self.pass(rest))));
+        }
         let polled = match &mut self.pieces {
             Pieces::Own(body) => Pin::new(body)
                 .poll_frame(cx)
@@ -162,29 +141,44 @@ impl<H> Body<H> {
             Pieces::Passing(body) => Pin::new(body).poll_frame(cx).map_err(Cut::Broken),
         };
         let Poll::Ready(piece) = polled else {
+            self.turns_to(Turn::Sender);
             let wait = self.wait;
             let late = self
                 .late
                 .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + wait)));
-            if let Some(progress) = &self.progress {
-                progress.turns_to(Turn::Sender);
-            }
             ready!(late.as_mut().poll(cx));
             return Poll::Ready(Some(Err(Cut::TooSlow)));
         };
         self.late = None;
-        if let Some(progress) = &self.progress {
-            progress.turns_to(Turn::Taker);
-        }
+        self.turns_to(Turn::Taker);
         let Some(piece) = piece.transpose()? else {
             return Poll::Ready(None);
         };
-        let size = piece.data_ref().map_or(0, Bytes::len);
-        match self.left.checked_sub(size as u64) {
-            Some(left) => self.left = left,
-            None => return Poll::Ready(Some(Err(Cut::TooLarge))),
+        match piece.into_data() {
+            Ok(data) => match self.left.checked_sub(data.len() as u64) {
+                Some(left) => {
+                    self.left = left;
+                    Poll::Ready(Some(Ok(self.pass(data))))
+                }
+                None => Poll::Ready(Some(Err(Cut::TooLarge))),
+            },
+            Err(trailers) => Poll::Ready(Some(Ok(trailers))),
         }
-        Poll::Ready(Some(Ok(piece)))
+    }
+
+    /// Passes as much as is taken at once. Who takes a large piece little by little would seem not to
+    /// take anything.
+    fn pass(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if self.progress.is_some() && data.len() > PIECE {
+            self.rest = data.split_off(PIECE);
+        }
+        Frame::data(data)
+    }
+
+    fn turns_to(&self, turn: Turn) {
+        if let Some(progress) = &self.progress {
+            progress.turns_to(turn);
+        }
     }
 }
 
@@ -200,10 +194,11 @@ impl<H: Unpin> HttpBody for Body<H> {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.pieces {
+        let is_end = match &self.pieces {
             Pieces::Own(body) => body.is_end_stream(),
             Pieces::Passing(body) => body.is_end_stream(),
-        }
+        };
+        is_end && self.rest.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

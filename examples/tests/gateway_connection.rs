@@ -160,6 +160,22 @@ async fn an_http2_answer_that_is_not_taken_is_reset_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http2_answer_that_is_taken_little_by_little_is_not_taken_for_one_that_is_not() {
+    let app = Upstream::start("app").await;
+    let waits = "waits = { write_seconds = 1 }\n";
+    let (_gateway, address, authority, _) = secure(waits, &app).await;
+    let mut client = Frames::open(address, &authority).await;
+    client.begin(Some(0)).await.unwrap();
+    client.get(1, "/bytes/400001").await.unwrap();
+    // Four times as long as it may stand still.
+    for _ in 0..41 {
+        sleep(Duration::from_millis(100)).await;
+        client.widen(1, 10_000).await.unwrap();
+    }
+    assert_eq!(client.read_answer(1).await.unwrap().len(), 400_001);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_goes_on_though_its_answer_has_come_and_nothing_else_is_asked() {
     const PIECES: usize = 10;
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
