@@ -25,7 +25,7 @@
 //! ```text
 //! gateway.toml, certificates ── config ─┬─ log filter                      effect
 //!                                       ├─ listeners    one per address    how connections are served
-//!                                       ├─ sockets      one per address    run: accept
+//!                                       ├─ sockets      one per address    effect: listen; run: accept
 //!                                       ├─ health       one per address    what the checks found
 //!                                       ├─ upstreams    one per name       run: health check
 //!                                       ├─ routes       one per place      headers, limits, times
