@@ -157,9 +157,11 @@ async fn an_answer_that_breaks_off_does_not_look_as_if_it_were_whole() {
             .await
             .unwrap();
         for connection in [&mut one, &mut two] {
-            let answer = in_time(connection.send("GET", path, "")).await.unwrap();
-            assert_eq!(answer.status(), 200);
-            assert!(Answer::of(answer).await.is_err(), "{path}");
+            // If both come at once, it may break off before its head is sent.
+            if let Ok(answer) = in_time(connection.send("GET", path, "")).await {
+                assert_eq!(answer.status(), 200);
+                assert!(Answer::of(answer).await.is_err(), "{path}");
+            }
         }
     }
 }
