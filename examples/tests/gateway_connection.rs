@@ -59,6 +59,22 @@ async fn an_http2_connection_that_waits_to_be_accepted_is_served_though_the_list
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_connected_with_http2_can_ask_though_the_listener_goes() {
+    let app = Upstream::start("app").await;
+    let (gateway, address, authority, rest) = secure("", &app).await;
+    let client = authority.client(&["h2"]);
+    let connection = Connection::open_tls(address, "one.test", &client).await;
+    let mut connection = connection.unwrap();
+
+    gateway.change(&rest);
+    gateway.process.stderr.wait_for("no longer accepting");
+    // Longer than it takes to be told something.
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(connection.get("/").await.status, 200);
+    while in_time(connection.send("GET", "/", "")).await.is_ok() {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http2_is_not_spoken_without_tls() {
     let app = Upstream::start("app").await;
     let address = free_address();

@@ -3,10 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// The requests that are under way on a connection, and what its socket does.
-pub(crate) struct Activity(Mutex<State>);
+pub(crate) struct Activity {
+    state: Mutex<State>,
+    begun: Notify,
+}
 
 struct State {
     requests: usize,
@@ -25,21 +29,36 @@ pub(crate) struct UnderWay(Arc<Activity>);
 
 impl Activity {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            requests: 0,
-            is_blocked: false,
-            since: Instant::now(),
-            is_new: true,
-            has_switched: false,
-        })))
+        Arc::new(Self {
+            state: Mutex::new(State {
+                requests: 0,
+                is_blocked: false,
+                since: Instant::now(),
+                is_new: true,
+                has_switched: false,
+            }),
+            begun: Notify::new(),
+        })
     }
 
     /// A request begins, or its body, which may go on when the answer has ended.
     pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
         let mut state = self.lock();
         state.requests += 1;
-        state.is_new = false;
+        if std::mem::take(&mut state.is_new) {
+            self.begun.notify_waiters();
+        }
+        drop(state);
         UnderWay(Arc::clone(self))
+    }
+
+    /// Resolves when there has been a request, or after so long without.
+    pub(super) async fn begun(&self, patience: Duration) {
+        // Before it is looked at, so that no request comes in between.
+        let begun = self.begun.notified();
+        if self.lock().is_new {
+            _ = timeout(patience, begun).await;
+        }
     }
 
     /// The last answer of HTTP is on its way, and what comes then is of another protocol.
@@ -101,7 +120,7 @@ impl Activity {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

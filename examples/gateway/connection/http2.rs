@@ -20,6 +20,9 @@ use crate::proxy::Client;
 /// Requests of one client at once.
 const STREAMS: u32 = 256;
 
+/// How long a connection that is new has for its first request, when it is to end.
+const FIRST: Duration = Duration::from_secs(2);
+
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: &Arc<Client>,
@@ -43,10 +46,15 @@ pub(super) async fn serve(
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
 
     // Requests that are on their way when a connection is told to end are served, so there is no
-    // need to wait for a quiet moment.
+    // need to wait for a quiet moment. But who has just connected has done so to ask something, and
+    // could not if this were the first thing that it is told.
+    let drain = client.proxy.drain;
     let farewell = async {
         tokio::select! {
-            () = client.stop.cancelled() => patience.min(client.proxy.drain / 2),
+            () = async {
+                client.stop.cancelled().await;
+                activity.begun(FIRST.min(drain / 4)).await;
+            } => patience.min(drain / 2),
             () = activity.ceased(waits.header_seconds.get(), waits.idle_seconds.get()) => patience,
         }
     };
