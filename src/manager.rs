@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 mod added;
+mod apply;
 mod attend;
 mod backoff;
 mod core;

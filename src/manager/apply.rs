@@ -1,0 +1,172 @@
+//! The *apply* phase: the effects that are due run concurrently, then the reloaders by priority.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::Hook;
+use super::reload::Reload;
+use super::transaction::Transaction;
+use crate::crew::{BoxFuture, Crew, Entry, Finished, Made};
+use crate::live::Draft;
+use crate::{Action, Step, StepError};
+
+/// Why the apply phase did not run to its end.
+pub(super) enum Halt {
+    Failed,
+    Stopped,
+}
+
+impl Transaction<'_> {
+    /// Runs all reloaders by ascending priority, one group at a time, unless what came before failed.
+    pub(super) async fn run_reloaders(&self, before: Result<(), Halt>) -> Result<(), Halt> {
+        let mut halted = before;
+        let mut crew = Crew::new(self.core.ledger.clock());
+        for hooks in self.core.reloaders.values() {
+            if halted.is_ok() && self.is_stopped() {
+                halted = Err(Halt::Stopped);
+            }
+            if halted.is_ok() {
+                halted = self.run_hooks(&mut crew, hooks).await;
+            } else {
+                hooks.iter().for_each(|hook| self.skip(&hook.entry));
+            }
+        }
+        halted
+    }
+
+    /// Runs the effects that are due.
+    pub(super) async fn run_effects(&self, changed: &[usize]) -> Result<(), Halt> {
+        let graph = &self.core.graph;
+        if graph.effects.is_empty() {
+            return Ok(());
+        }
+        let mut candidates = self.core.due().clone();
+        candidates.extend(graph.effects_of(changed));
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        // Until it has run well, an effect counts as due.
+        self.core.due().extend(&candidates);
+        let now = Draft::on(&self.core.shared.publication);
+        let entry = |index: usize| &graph.effects[index].entry;
+        let mut crew = Crew::new(self.core.ledger.clock());
+        let mut group = Group::new(self.reload, &mut crew, entry, |index, inputs| {
+            graph.effects[index].run.ran_with(inputs);
+            self.core.due().remove(&index);
+        });
+        // First all are asked, so that what is left in `due` when this is given up is really due.
+        let mut asked = Vec::new();
+        for index in candidates {
+            let effect = &graph.effects[index];
+            let due = effect.entry.watch(|| effect.run.is_due(&now));
+            match due {
+                Ok(false) => _ = self.core.due().remove(&index),
+                due => asked.push((index, due)),
+            }
+            group.crew.breathe().await;
+        }
+        for (index, due) in asked {
+            let effect = &graph.effects[index];
+            match due {
+                Ok(_) if self.is_stopped() => {
+                    self.skip(&effect.entry);
+                    group.halted = group.halted.and(Err(Halt::Stopped));
+                }
+                Ok(_) => group.start(index, || effect.run.start(&now)),
+                Err(error) => group.fail(index, error, Duration::ZERO),
+            }
+            group.crew.breathe().await;
+        }
+        group.finish().await
+    }
+
+    async fn run_hooks(&self, crew: &mut Crew<()>, hooks: &[Hook]) -> Result<(), Halt> {
+        let entry = |index: usize| &hooks[index].entry;
+        let mut group = Group::new(self.reload, crew, entry, |_, ()| ());
+        for (index, hook) in hooks.iter().enumerate() {
+            group.start(index, || {
+                Arc::clone(&hook.reloader).start(self.reload.triggers.clone())
+            });
+            group.crew.breathe().await;
+        }
+        group.finish().await
+    }
+
+    fn skip(&self, entry: &Entry) {
+        self.reload
+            .log
+            .add(Step::new(entry, Action::Skipped, Duration::ZERO));
+    }
+
+    /// Whether nothing more may be started.
+    fn is_stopped(&self) -> bool {
+        self.core.shared.stop.is_cancelled() || self.reload.gate.is_given_up()
+    }
+}
+
+/// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
+/// of the others.
+struct Group<'a, 'c, T, E, W> {
+    reload: &'a Reload,
+    crew: &'c mut Crew<T>,
+    /// The entry of each.
+    entry: E,
+    /// Called with what each gave that ran well, unless the reload was given up by then.
+    note_well: W,
+    halted: Result<(), Halt>,
+}
+
+impl<'a, 'c, T, E, W> Group<'a, 'c, T, E, W>
+where
+    T: Send + 'static,
+    E: Fn(usize) -> &'a Arc<Entry>,
+    W: Fn(usize, T),
+{
+    fn new(reload: &'a Reload, crew: &'c mut Crew<T>, entry: E, note_well: W) -> Self {
+        Self {
+            reload,
+            crew,
+            entry,
+            note_well,
+            halted: Ok(()),
+        }
+    }
+
+    fn start(&mut self, index: usize, make: impl FnOnce() -> BoxFuture<'static, T>) {
+        if self.reload.gate.is_given_up() {
+            return;
+        }
+        let made = || Made::Future(make());
+        if let Some(finished) = self.crew.push(index, (self.entry)(index), made) {
+            self.end(finished);
+        }
+    }
+
+    fn end(&mut self, finished: Finished<T>) {
+        let Finished { id, result, took } = finished;
+        match result {
+            Ok(result) => {
+                let step = Step::new((self.entry)(id), Action::Ran, took);
+                self.reload.log.add(step);
+                if !self.reload.gate.is_given_up() {
+                    (self.note_well)(id, result);
+                }
+            }
+            Err(error) => self.fail(id, error, took),
+        }
+    }
+
+    fn fail(&mut self, index: usize, error: StepError, took: Duration) {
+        let step = Step::failed((self.entry)(index), error, took);
+        self.reload.log.add(step);
+        self.halted = Err(Halt::Failed);
+    }
+
+    /// Waits for all.
+    async fn finish(mut self) -> Result<(), Halt> {
+        while let Some(finished) = self.crew.next().await {
+            self.end(finished);
+        }
+        self.halted
+    }
+}
