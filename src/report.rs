@@ -378,23 +378,33 @@ impl Log {
         }
     }
 
-    /// Closes the log, and adds those of `rest` that it does not have: what a reload that was given
-    /// up still brings to an end is not told any more. A failure replaces what the step came to before.
+    /// Like [`add`](Self::add) for a step that may be there: then a failure replaces what it came to
+    /// before.
+    pub(crate) fn amend(&self, step: Step) {
+        if let Some(steps) = &mut *self.lock() {
+            amend(steps, step);
+        }
+    }
+
+    /// Closes the log, and [amends](Self::amend) it by `rest`: what a reload that was given up still
+    /// brings to an end is not told any more.
     pub(crate) fn close(&self, rest: impl IntoIterator<Item = Step>) -> Vec<Step> {
         let mut steps = self.lock().take().unwrap_or_default();
-        for step in rest {
-            let is_it = |known: &&mut Step| Arc::ptr_eq(&known.name, &step.name);
-            match steps.iter_mut().find(is_it) {
-                Some(known) if known.error.is_none() && step.error.is_some() => *known = step,
-                Some(_) => {}
-                None => steps.push(step),
-            }
-        }
+        rest.into_iter().for_each(|step| amend(&mut steps, step));
         steps
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<Step>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn amend(steps: &mut Vec<Step>, step: Step) {
+    let is_it = |known: &&mut Step| Arc::ptr_eq(&known.name, &step.name);
+    match steps.iter_mut().find(is_it) {
+        Some(known) if known.error.is_none() && step.error.is_some() => *known = step,
+        Some(_) => {}
+        None => steps.push(step),
     }
 }
 

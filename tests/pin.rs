@@ -77,3 +77,31 @@ async fn a_pinned_setting_keeps_its_value_and_says_so_until_the_old_one_is_back(
     });
     in_time(run).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_comparison_that_panics_refuses_the_reload_and_is_told_once() {
+    #[derive(Clone)]
+    struct Sick;
+    impl PartialEq for Sick {
+        fn eq(&self, _: &Self) -> bool {
+            panic!("sick")
+        }
+    }
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let config = reload.source("config", dial.clone()).await.unwrap();
+    reload.pin("workers", config.map(|_| Sick)).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        let report = error.report().unwrap();
+        assert_eq!(report.outcome(), Outcome::Rejected);
+        assert_eq!(report.failure().unwrap().name(), "workers");
+        let mut names: Vec<&str> = report.steps().iter().map(|step| step.name()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["config", "workers"]);
+        assert_eq!(report.untouched(), 0);
+    });
+    in_time(run).await.unwrap();
+}

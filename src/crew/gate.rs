@@ -11,13 +11,17 @@ const GIVEN_UP: u8 = 3;
 /// One reload's gate: *preparing*, then maybe *committed*, then *over* or *given up*.
 ///
 /// The transaction commits, its worker ends it, its supervisor gives it up; whoever comes first
-/// decides. Once it is given up, the transaction may start nothing more and its results have no
-/// effect, however late they are.
+/// decides. Once it is given up, the transaction may start nothing more, and what it does has no
+/// effect any more, however late it is: all that outlives the reload is written in [`commit`], or in
+/// [`unless_given_up`].
+///
+/// [`commit`]: Self::commit
+/// [`unless_given_up`]: Self::unless_given_up
 pub(crate) struct Gate {
     // Relaxed wherever it is used: those who decide hold the lock, and those who only look act on the
     // state alone.
     state: AtomicU8,
-    /// Held while a commit takes place, so that it is over for whoever learns that there was one.
+    /// Held while a reload writes, so that it is over for whoever gives the reload up.
     deciding: Mutex<()>,
 }
 
@@ -45,6 +49,17 @@ impl Gate {
         if may {
             self.state.store(COMMITTED, Ordering::Relaxed);
             commit();
+        }
+        may
+    }
+
+    /// Does what outlives the reload, unless that was given up; tells whether it was not. Neither code
+    /// of the app's nor anything that waits belongs in there.
+    pub(crate) fn unless_given_up(&self, write: impl FnOnce()) -> bool {
+        let _deciding = self.decide();
+        let may = !self.is_given_up();
+        if may {
+            write();
         }
         may
     }

@@ -35,24 +35,23 @@ impl Transaction<'_> {
     }
 
     /// Runs the effects that are due.
-    pub(super) async fn run_effects(&self, changed: &[usize]) -> Result<(), Halt> {
+    pub(super) async fn run_effects(&self) -> Result<(), Halt> {
         let graph = &self.core.graph;
         if graph.effects.is_empty() {
             return Ok(());
         }
-        let mut candidates = self.core.due().clone();
-        candidates.extend(graph.effects_of(changed));
+        let candidates = self.core.due().clone();
         if candidates.is_empty() {
             return Ok(());
         }
         // Until it has run well, an effect counts as due.
-        self.core.due().extend(&candidates);
+        let done = |index: usize| _ = self.core.due().remove(&index);
         let now = Draft::on(&self.core.shared.publication);
         let entry = |index: usize| &graph.effects[index].entry;
         let mut crew = Crew::new(self.core.ledger.clock());
         let mut group = Group::new(self.reload, &mut crew, entry, |index, inputs| {
             graph.effects[index].run.ran_with(inputs);
-            self.core.due().remove(&index);
+            done(index);
         });
         // First all are asked, so that what is left in `due` when this is given up is really due.
         let mut asked = Vec::new();
@@ -60,7 +59,7 @@ impl Transaction<'_> {
             let effect = &graph.effects[index];
             let due = effect.entry.watch(|| effect.run.is_due(&now));
             match due {
-                Ok(false) => _ = self.core.due().remove(&index),
+                Ok(false) => _ = self.reload.gate.unless_given_up(|| done(index)),
                 due => asked.push((index, due)),
             }
             group.crew.breathe().await;
@@ -148,9 +147,9 @@ where
             Ok(result) => {
                 let step = Step::new((self.entry)(id), Action::Ran, took);
                 self.reload.log.add(step);
-                if !self.reload.gate.is_given_up() {
-                    (self.note_well)(id, result);
-                }
+                self.reload
+                    .gate
+                    .unless_given_up(|| (self.note_well)(id, result));
             }
             Err(error) => self.fail(id, error, took),
         }

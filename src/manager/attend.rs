@@ -7,7 +7,6 @@ use tokio::time::{Instant, sleep};
 
 use super::OnError;
 use super::backoff::Backoff;
-use super::core::Failure;
 use super::queue::Wanted;
 use super::shared::Shared;
 use super::status::NotifierStatus;
@@ -30,7 +29,7 @@ impl Attended {
         mut self,
         shared: Arc<Shared>,
         policy: OnError,
-        fatal: mpsc::UnboundedSender<Failure>,
+        fatal: mpsc::UnboundedSender<Error>,
     ) {
         let mut backoff = Backoff::new();
         loop {
@@ -47,7 +46,7 @@ impl Attended {
                     self.note(&shared, Some(error.clone()));
                     // Without a receiver the run is over, and nobody needs to be told.
                     let error = Error::notifier(&self.entry.name, error);
-                    drop(fatal.send(Failure::Of(error)));
+                    drop(fatal.send(error));
                     return;
                 }
                 Err(error) => {

@@ -27,11 +27,11 @@ pub(super) struct Core {
     pub(super) ledger: Arc<Ledger>,
     pub(super) tasks: Tasks,
     /// To the loop: what ends the run.
-    pub(super) fatal: mpsc::UnboundedSender<Failure>,
+    pub(super) fatal: mpsc::UnboundedSender<Error>,
     pub(super) policy: OnError,
     pub(super) under_way: UnderWay,
-    /// Effects that failed or were skipped, and are tried again by the next reload.
-    pub(super) due_effects: Mutex<BTreeSet<usize>>,
+    /// Effects that have not run well since what they depend on has changed.
+    pub(super) due: Mutex<BTreeSet<usize>>,
     pub(super) probation: Option<Probation>,
     /// What failed probation last.
     pub(super) failed_probation: Mutex<Option<HeldBack>>,
@@ -41,22 +41,6 @@ pub(super) struct Core {
 pub(super) struct Hook {
     pub(super) entry: Arc<Entry>,
     pub(super) reloader: Quiet<Arc<dyn DynReloader>>,
-}
-
-/// What ends the run.
-pub(super) enum Failure {
-    /// That of a reload or notifier.
-    Of(Error),
-    /// That of a task which began with this generation. If that is on probation, it ends that instead.
-    Task { generation: u64, error: Error },
-}
-
-impl Failure {
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Self::Of(error) | Self::Task { error, .. } => error,
-        }
-    }
 }
 
 impl Core {
@@ -70,12 +54,10 @@ impl Core {
         drains.add(&self.graph, old, &publication.current(), changed);
     }
 
-    /// What the apply phase of this moment has not run: effects that are due, and all reloaders.
-    pub(super) fn effects_to_come(&self) -> impl Iterator<Item = Arc<Entry>> {
+    /// The effects that are due.
+    pub(super) fn due_effects(&self) -> impl Iterator<Item = Arc<Entry>> {
         let due = self.due().clone().into_iter();
-        let effects = due.map(|index| Arc::clone(&self.graph.effects[index].entry));
-        let hooks = self.reloaders.values().flatten();
-        effects.chain(hooks.map(|hook| Arc::clone(&hook.entry)))
+        due.map(|index| Arc::clone(&self.graph.effects[index].entry))
     }
 
     pub(super) fn held_back(&self) -> MutexGuard<'_, Option<HeldBack>> {
@@ -84,8 +66,6 @@ impl Core {
     }
 
     pub(super) fn due(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.due_effects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
 //! Probation: a new generation has to prove itself, or the previous one is published again.
 //!
 //! The transaction commits, and leaves behind how to go back. It takes that away again when the
-//! probation is passed. If it is still there when the transaction has ended, or was given up because a
-//! step blocks its thread, the supervisor makes it be gone back to.
+//! probation is passed. If it is still there when the reload is concluded, because the transaction has
+//! ended or was given up, it is gone back to.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,18 +41,32 @@ pub(super) struct Previous {
     pub(super) stamps: HeldBack,
 }
 
-/// Between the commit and the verdict, how to go back. Whoever takes it has the last word.
+/// One probation, for the reload, which can pass it, whoever has the last word on the reload, and the
+/// tasks that began with the generation, which can fail it.
 #[derive(Default)]
 pub(super) struct Trial {
-    previous: Mutex<Option<Previous>>,
-    /// Why the verdict need not be waited for.
-    failure: Mutex<Option<StepError>>,
+    standing: Mutex<Standing>,
     failed: Notify,
+}
+
+/// How the generation stands.
+#[derive(Default)]
+enum Standing {
+    /// It stays: it has passed, or has not been committed yet.
+    #[default]
+    Stays,
+    OnTrial {
+        previous: Previous,
+        /// Why the verdict need not be waited for.
+        failure: Option<StepError>,
+    },
+    RolledBack,
 }
 
 impl Trial {
     pub(super) fn begin(&self, previous: Previous) {
-        *self.lock() = Some(previous);
+        let failure = None;
+        *self.lock() = Standing::OnTrial { previous, failure };
     }
 
     /// Ends it for the reload itself, unless that was given up.
@@ -61,33 +75,50 @@ impl Trial {
     ///
     /// If it has failed after all.
     pub(super) fn pass(&self, gate: &Gate) -> Result<Option<Previous>, StepError> {
-        // Under the lock: once the gate is given up, the supervisor finds it still there.
-        let mut previous = self.lock();
-        match self.failure() {
-            Some(error) => Err(error),
-            None if gate.is_given_up() => Ok(None),
-            None => Ok(previous.take()),
+        let mut passed = Ok(None);
+        gate.unless_given_up(|| {
+            passed = match self.failure() {
+                Some(error) => Err(error),
+                None => Ok(self.end(false)),
+            };
+        });
+        passed
+    }
+
+    /// Ends it for whoever has the last word on the reload. How to go back, if it has not passed.
+    pub(super) fn end(&self, goes_back: bool) -> Option<Previous> {
+        let mut standing = self.lock();
+        let after = match goes_back {
+            true => Standing::RolledBack,
+            false => Standing::Stays,
+        };
+        if !matches!(*standing, Standing::OnTrial { .. }) {
+            return None;
+        }
+        match std::mem::replace(&mut *standing, after) {
+            Standing::OnTrial { previous, .. } => Some(previous),
+            _ => None,
         }
     }
 
-    /// Ends it for whoever has the last word on the reload.
-    pub(super) fn take(&self) -> Option<Previous> {
-        self.lock().take()
-    }
-
-    /// Lets the generation fail because of something that began with this generation; the error is
-    /// given back if that one is not on probation.
-    pub(super) fn fail(&self, generation: u64, error: Error) -> Result<(), Error> {
-        let previous = self.lock();
-        let is_new = |previous: &Previous| previous.generation.number < generation;
-        if !previous.as_ref().is_some_and(is_new) {
-            return Err(error);
-        }
-        // Under the lock, so that it is seen before the probation is passed.
-        let error = StepError::error(error.into());
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(error);
-        drop((failure, previous));
+    /// Lets the generation fail because of something that began with it.
+    ///
+    /// # Errors
+    ///
+    /// The same, if the generation has passed. If it has failed, nobody cares for one more reason.
+    pub(super) fn fail(&self, error: Error) -> Result<(), Error> {
+        let mut standing = self.lock();
+        let one_more = match &mut *standing {
+            Standing::Stays => return Err(error),
+            Standing::OnTrial { failure, .. } if failure.is_none() => {
+                *failure = Some(StepError::error(error.into()));
+                None
+            }
+            Standing::OnTrial { .. } | Standing::RolledBack => Some(error),
+        };
+        // Not under the lock: an error is the app's.
+        drop(standing);
+        drop(one_more);
         self.failed.notify_one();
         Ok(())
     }
@@ -104,12 +135,14 @@ impl Trial {
     }
 
     fn failure(&self) -> Option<StepError> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.clone()
+        match &*self.lock() {
+            Standing::OnTrial { failure, .. } => failure.clone(),
+            Standing::Stays | Standing::RolledBack => None,
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Previous>> {
-        self.previous.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,34 +150,32 @@ impl Trial {
 pub(super) enum Verdict {
     Passed,
     Failed(StepError),
-    /// There is none: what is current stays, because what fails in a shutdown may fail because of it.
+    /// There is none: the reload was given up; or there is a stop, and what is current stays, because
+    /// what fails in a shutdown may fail because of it.
     Stopped,
 }
 
 impl Probation {
-    pub(super) async fn judge(&self, trial: &Trial, shared: &Shared) -> Verdict {
-        let judged = race(trial.failed(), self.probe(shared));
+    pub(super) async fn judge(&self, trial: &Trial, gate: &Gate, shared: &Shared) -> Verdict {
+        let judged = race(trial.failed(), self.probe(gate, shared));
         match race(shared.stop.cancelled(), judged).await {
             Either::First(()) => Verdict::Stopped,
             Either::Second(Either::First(error)) => Verdict::Failed(error),
-            Either::Second(Either::Second(Err(error))) => Verdict::Failed(error),
-            Either::Second(Either::Second(Ok(()))) => Verdict::Passed,
+            Either::Second(Either::Second(verdict)) => verdict,
         }
     }
 
     /// Calls the probe until the time is over or a reload is wanted.
-    ///
-    /// # Errors
-    ///
-    /// That of the first probe that fails.
-    async fn probe(&self, shared: &Shared) -> Result<(), StepError> {
+    async fn probe(&self, gate: &Gate, shared: &Shared) -> Verdict {
         let end = Instant::now() + self.duration.min(CENTURY);
         let every = EVERY.min(self.duration / 10).max(Duration::from_millis(1));
         let mut is_last = false;
-        loop {
-            run_alone(&self.entry, || (self.probe)()).await?;
+        while !gate.is_given_up() {
+            if let Err(error) = run_alone(&self.entry, || (self.probe)()).await {
+                return Verdict::Failed(error);
+            }
             if is_last {
-                return Ok(());
+                return Verdict::Passed;
             }
             let next = (Instant::now() + every).min(end);
             let wanted = shared.queue.reload_is_wanted();
@@ -153,5 +184,6 @@ impl Probation {
                 Either::Second(()) => next == end,
             };
         }
+        Verdict::Stopped
     }
 }

@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::OnError;
-use super::core::{Core, Failure};
+use super::core::Core;
 use super::probation::Trial;
 use super::queue::{Batch, Wanted};
 use super::transaction::Transaction;
-use crate::crew::Gate;
+use crate::crew::{Entry, Gate};
 use crate::report::Log;
 use crate::{Error, Outcome, Report, Step, Triggers};
 
@@ -18,12 +18,14 @@ use crate::{Error, Outcome, Report, Step, Triggers};
 pub(super) struct Reload {
     pub(super) triggers: Triggers,
     pub(super) check: bool,
+    /// Whether it is a way back.
+    goes_back: bool,
     pub(super) gate: Gate,
     pub(super) log: Log,
     /// Where to put the names of the pinned components that would be others now.
     pub(super) pending: Mutex<Option<Arc<[Arc<str>]>>>,
-    /// Where to put how to go back.
-    pub(super) trial: Trial,
+    /// Where to put how to go back, if it can be on probation.
+    pub(super) trial: Option<Arc<Trial>>,
     pub(super) began: Instant,
     /// Taken by whoever has the last word.
     story: Mutex<Option<Story>>,
@@ -61,8 +63,8 @@ impl Ending {
 /// What comes after a reload.
 pub(super) enum Next {
     Reload,
-    /// Its way back: the effects of these components are to be run again.
-    Back(Arc<Reload>, Vec<usize>),
+    /// Its way back: the effects that are due because of it.
+    Back(Arc<Reload>),
     /// Nothing: it ends the run.
     End,
 }
@@ -80,10 +82,11 @@ impl Reload {
         Arc::new(Self {
             triggers: story.batch.triggers.clone(),
             check: wanted == Wanted::Check,
+            goes_back: false,
             gate: Gate::new(),
             log: Log::with_capacity(core.graph.sources.len() + core.hooks),
             pending: Mutex::default(),
-            trial: Trial::default(),
+            trial: core.probation.as_ref().map(|_| Arc::default()),
             began,
             story: Mutex::new(Some(story)),
         })
@@ -94,13 +97,24 @@ impl Reload {
         Arc::new(Self {
             triggers: self.triggers.clone(),
             check: false,
+            goes_back: true,
             gate: Gate::committed(),
             log: Log::with_capacity(0),
             pending: Mutex::default(),
-            trial: Trial::default(),
+            trial: None,
             began: Instant::now(),
             story: Mutex::new(Some(story)),
         })
+    }
+
+    /// What has not run yet of its apply phase.
+    pub(super) fn to_come(&self, core: &Core) -> Vec<Arc<Entry>> {
+        let mut to_come: Vec<_> = core.due_effects().collect();
+        if !self.goes_back {
+            let hooks = core.reloaders.values().flatten();
+            to_come.extend(hooks.map(|hook| Arc::clone(&hook.entry)));
+        }
+        to_come
     }
 
     /// Ends it, after its gate was shut: tells it, or goes back to the previous generation.
@@ -118,17 +132,18 @@ impl Reload {
                 committed: core.shared.publication.number() > story.before,
             },
         };
-        let previous = core.probation.as_ref().and_then(|_| self.trial.take());
-        if let Some(previous) = previous {
+        // At a stop, what is current stays: what fails then may fail because of it.
+        let goes_back = outcome == Outcome::Partial && !core.shared.stop.is_cancelled();
+        let trial = self.trial.as_ref();
+        if let Some(previous) = trial.and_then(|trial| trial.end(goes_back)) {
             core.shared.history().on_probation = false;
-            // At a stop, what is current stays: what fails then may fail because of it.
-            if outcome == Outcome::Partial && !core.shared.stop.is_cancelled() {
+            if goes_back {
                 story.failed = Some(steps);
                 let back = self.back(story);
                 core.under_way.replace(&back);
                 let reload = &back;
-                let changed = Transaction { core, reload }.roll_back(previous);
-                return Next::Back(back, changed);
+                Transaction { core, reload }.roll_back(previous);
+                return Next::Back(back);
             }
             core.replaced(&previous.generation, &previous.changed);
         }
@@ -163,7 +178,7 @@ impl Reload {
             return Next::Reload;
         }
         // Without a receiver the run is over, and nobody needs to be told.
-        drop(core.fatal.send(Failure::Of(Error::reload(report))));
+        drop(core.fatal.send(Error::reload(report)));
         Next::End
     }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
-use super::core::{Core, Failure};
+use super::core::Core;
 use super::drain::Draining;
 use super::reap::Reaping;
 use super::serve::serve;
@@ -66,7 +66,7 @@ where
         ledger: Arc::clone(&ledger),
         policy,
         under_way: UnderWay::default(),
-        due_effects: Mutex::default(),
+        due: Mutex::default(),
         probation,
         failed_probation: Mutex::default(),
     });
@@ -92,7 +92,7 @@ where
         std::iter::from_fn(move || failures.try_recv().ok())
     });
     // Those of tasks that ended while the app was about to.
-    let failures: Vec<Error> = failures.map(Failure::into_error).collect();
+    let failures: Vec<Error> = failures.collect();
     close(&core);
     // What nobody holds any more is ended before this returns. What is still held, by handles that
     // the app keeps, ends in place when they go.

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::attend::Attended;
-use super::core::{Core, Failure};
+use super::core::Core;
 use super::shared::Shared;
 use super::supervise::Supervisor;
 use crate::Error;
@@ -38,8 +38,8 @@ pub(super) async fn serve(
     core: Arc<Core>,
     notifiers: Vec<Attended>,
     closer: CloseOnDrop,
-    mut failures: mpsc::UnboundedReceiver<Failure>,
-) -> (Option<Error>, mpsc::UnboundedReceiver<Failure>) {
+    mut failures: mpsc::UnboundedReceiver<Error>,
+) -> (Option<Error>, mpsc::UnboundedReceiver<Error>) {
     let shared = &core.shared;
     let mut attending = JoinSet::new();
     for notifier in notifiers {
@@ -52,11 +52,7 @@ pub(super) async fn serve(
         let events = race(failed, supervisor.is_due());
         match race(shared.stop.cancelled(), events).await {
             Either::First(()) => break None,
-            Either::Second(Either::First(failure)) => {
-                if let Some(error) = supervisor.ends_with(failure) {
-                    break Some(error);
-                }
-            }
+            Either::Second(Either::First(failure)) => break Some(failure),
             Either::Second(Either::Second(due)) => supervisor.see_to(due).await,
         }
     };

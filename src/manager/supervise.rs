@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until};
 
-use super::core::{Core, Failure};
+use super::core::Core;
 use super::reload::{Ending, Next, Reload};
 use super::task::Task;
 use super::worker::{Running, let_go, running, work};
 use crate::race::{Either, race};
-use crate::{Action, Error, Outcome, Step, inside};
+use crate::{Action, Outcome, Step, inside};
 
 /// How long after its deadline a step is taken to block its thread.
 const SLACK: Duration = Duration::from_millis(100);
@@ -104,19 +104,6 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Whether this ends the run, and with which error. A task that began with a generation which is on
-    /// probation ends that instead.
-    pub(super) fn ends_with(&self, failure: Failure) -> Option<Error> {
-        let (generation, error) = match failure {
-            Failure::Of(error) => return Some(error),
-            Failure::Task { generation, error } => (generation, error),
-        };
-        match self.core.under_way.current() {
-            Some(reload) => reload.trial.fail(generation, error).err(),
-            None => Some(error),
-        }
-    }
-
     /// Gives up what is overdue, and finds out when to look again.
     async fn look(&mut self) {
         // No step can be overdue before the shortest timeout has passed.
@@ -185,9 +172,11 @@ impl<'a> Supervisor<'a> {
         let ended = core.ledger.made_since(reload.began).into_iter();
         let ended = ended.filter(|entry| entry.kind.is_step());
         let ended = ended.map(|entry| Step::new(&entry, Action::Abandoned, Duration::ZERO));
-        let to_come = committed.then(|| core.effects_to_come());
-        let to_come = to_come.into_iter().flatten();
-        let skipped = to_come.map(|entry| Step::new(&entry, Action::Skipped, Duration::ZERO));
+        let to_come = committed.then(|| reload.to_come(core));
+        let skipped = to_come
+            .into_iter()
+            .flatten()
+            .map(|entry| Step::new(&entry, Action::Skipped, Duration::ZERO));
         let rest = overdue
             .into_iter()
             .chain(running)

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::core::Failure;
+use super::probation::Trial;
 use super::shared::Shared;
 use super::status::TaskStatus;
 use crate::component::{Graph, Runnable, Runs};
@@ -28,7 +28,7 @@ use crate::{Error, OnExit, StepError};
 pub(super) struct Tasks {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
-    fatal: mpsc::UnboundedSender<Failure>,
+    fatal: mpsc::UnboundedSender<Error>,
     /// Whether they are told to stop because all ends.
     ending: Arc<AtomicBool>,
     state: Mutex<State>,
@@ -47,7 +47,7 @@ impl Tasks {
     pub(super) fn new(
         shared: &Arc<Shared>,
         ledger: &Arc<Ledger>,
-        fatal: mpsc::UnboundedSender<Failure>,
+        fatal: mpsc::UnboundedSender<Error>,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -63,14 +63,20 @@ impl Tasks {
         let current = self.shared.publication.current();
         for (index, node) in graph.nodes.iter().enumerate() {
             if let Some(runs) = &node.runs {
-                self.switch(index, runs, current.slot(index), current.number);
+                self.switch(index, runs, current.slot(index), None);
             }
         }
     }
 
-    /// This slot is current now, of that generation: starts what is new, and tells what is not any more
-    /// to stop.
-    pub(super) fn switch(&self, index: usize, runs: &Runs, slot: &AnySlot, generation: u64) {
+    /// This slot is current now, maybe on trial: starts what is new, and tells what is not any more to
+    /// stop.
+    pub(super) fn switch(
+        &self,
+        index: usize,
+        runs: &Runs,
+        slot: &AnySlot,
+        trial: Option<&Arc<Trial>>,
+    ) {
         let mut state = self.lock();
         // Those that have ended are forgotten.
         while state.attended.try_join_next().is_some() {}
@@ -88,7 +94,7 @@ impl Tasks {
                 let attended = Attended {
                     id: state.started,
                     runnable,
-                    generation,
+                    trial: trial.cloned(),
                     stop: stop.clone(),
                     ending: Arc::clone(&self.ending),
                     on_exit: runs.on_exit,
@@ -138,14 +144,14 @@ struct Attended {
     /// started again.
     id: u64,
     runnable: Runnable,
-    /// With which it began.
-    generation: u64,
+    /// Of the generation with which it began.
+    trial: Option<Arc<Trial>>,
     stop: CancellationToken,
     ending: Arc<AtomicBool>,
     on_exit: OnExit,
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
-    fatal: mpsc::UnboundedSender<Failure>,
+    fatal: mpsc::UnboundedSender<Error>,
 }
 
 impl Attended {
@@ -169,15 +175,26 @@ impl Attended {
                     return self.stop.cancelled().await;
                 }
                 OnExit::Stop => {
-                    self.report(&result, format_args!("ends the run"));
-                    let failure = Failure::Task {
-                        generation: self.generation,
-                        error: Error::task(&self.runnable.name, result.err()),
-                    };
-                    // Without a receiver the run is over, and nobody needs to be told.
-                    drop(self.fatal.send(failure));
+                    self.ends_all(&result);
                     return self.stop.cancelled().await;
                 }
+            }
+        }
+    }
+
+    /// Ends the run, or the probation of the generation with which it began.
+    fn ends_all(&self, result: &Result<(), StepError>) {
+        let error = Error::task(&self.runnable.name, result.as_ref().err().cloned());
+        let fatal = match &self.trial {
+            Some(trial) => trial.fail(error),
+            None => Err(error),
+        };
+        match fatal {
+            Ok(()) => self.report(result, format_args!("fails the probation")),
+            Err(error) => {
+                self.report(result, format_args!("ends the run"));
+                // Without a receiver the run is over, and nobody needs to be told.
+                drop(self.fatal.send(error));
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::apply::Halt;
 use super::core::Core;
-use super::probation::{Previous, Probation, Verdict};
+use super::probation::{Previous, Probation, Trial, Verdict};
 use super::reload::{Ending, Reload};
 use crate::component::{HeldBack, Prepared, prepare};
 use crate::live::Draft;
@@ -28,6 +28,7 @@ impl Transaction<'_> {
         let mut draft = Draft::on(&core.shared.publication);
         match self.prepare(&mut draft).await {
             Ok(Prepared::Ready) => {}
+            Ok(Prepared::HeldBack(source)) => return self.hold_back(&draft, source).await,
             // Whatever failed, the log says so.
             _ => return self.discard(&draft, Outcome::Rejected),
         }
@@ -50,14 +51,14 @@ impl Transaction<'_> {
         }
         let committed = reload.gate.commit(|| {
             if any {
-                self.commit(draft, probation.is_some());
+                self.commit(draft, reload.trial.as_ref());
             }
         });
         if !committed {
             // Whoever gave this reload up has reported it.
             return Ending::Interrupted;
         }
-        let mut applied = self.run_effects(&changed).await;
+        let mut applied = self.run_effects().await;
         if let Some(probation) = probation.filter(|_| applied.is_ok()) {
             applied = self.probate(probation).await;
         }
@@ -77,20 +78,14 @@ impl Transaction<'_> {
         let mut held = on_probation.then(|| core.held_back().clone()).flatten();
         let prepared = prepare(graph, draft, &mut held, clock, &reload.gate, &reload.log).await;
         if on_probation && !reload.check {
-            *core.held_back() = held;
-        }
-        if let Prepared::HeldBack(source) = prepared {
-            reload.log.add(self.failed_before(source));
-            if !reload.check {
-                // What could not be done when it was rolled back is not held back with it.
-                _ = self.run_effects(&[]).await;
-            }
+            reload.gate.unless_given_up(|| *core.held_back() = held);
         }
         let Prepared::Ready = prepared else {
             return Ok(prepared);
         };
         if !draft.changed().is_empty() && !graph.pinned.is_empty() {
-            let pending = graph.pending(draft).map_err(|step| reload.log.add(step))?;
+            let pending = graph.pending(draft);
+            let pending = pending.map_err(|step| reload.log.amend(step))?;
             let mut place = reload
                 .pending
                 .lock()
@@ -107,13 +102,28 @@ impl Transaction<'_> {
         Ending::Outcome(outcome)
     }
 
+    /// Refuses what would only fail its probation again.
+    async fn hold_back(&self, draft: &Draft, source: usize) -> Ending {
+        let Self { core, reload } = *self;
+        reload.log.add(self.failed_before(source));
+        let refused = self.discard(draft, Outcome::Rejected);
+        // What could not be done when it was rolled back is not held back with it. It is no part of
+        // what is refused, so a stop lets it come to its end.
+        if core.graph.effects.is_empty() || reload.check || !reload.gate.commit(|| ()) {
+            return refused;
+        }
+        _ = self.run_effects().await;
+        refused
+    }
+
     async fn probate(&self, probation: &Probation) -> Result<(), Halt> {
         let Self { core, reload } = *self;
         let began = Instant::now();
-        let failed = match probation.judge(&reload.trial, &core.shared).await {
+        let trial = reload.trial.as_ref().expect("it is on probation");
+        let failed = match probation.judge(trial, &reload.gate, &core.shared).await {
             Verdict::Stopped => return Err(Halt::Stopped),
             Verdict::Failed(error) => error,
-            Verdict::Passed => match reload.trial.pass(&reload.gate) {
+            Verdict::Passed => match trial.pass(&reload.gate) {
                 Ok(Some(previous)) => {
                     core.shared.history().on_probation = false;
                     core.replaced(&previous.generation, &previous.changed);
@@ -139,22 +149,21 @@ impl Transaction<'_> {
         Some(Step::failed(busy, StepError::busy(), Duration::ZERO))
     }
 
-    /// Makes the previous values current again. The components that change by that.
-    pub(super) fn roll_back(&self, previous: Previous) -> Vec<usize> {
+    /// Makes the previous values current again.
+    pub(super) fn roll_back(&self, previous: Previous) {
         let Self { core, .. } = *self;
         let mut draft = Draft::on(&core.shared.publication);
         for &index in &previous.changed {
             draft.replace(index, Arc::clone(previous.generation.slot(index)));
         }
-        self.commit(draft, false);
+        self.commit(draft, None);
         let stamps = previous.stamps;
         *core.held_back() = Some(stamps).filter(|stamps| !stamps.is_empty());
-        previous.changed
     }
 
-    /// Runs the effects that are due because these were rolled back. One that fails stays due.
-    pub(super) async fn run_back(&self, changed: &[usize]) -> Ending {
-        match self.run_effects(changed).await {
+    /// Runs the effects that are due because of that. One that fails stays due.
+    pub(super) async fn run_back(&self) -> Ending {
+        match self.run_effects().await {
             Ok(()) => Ending::Outcome(Outcome::RolledBack),
             Err(_) => Ending::Outcome(Outcome::Partial),
         }
@@ -180,31 +189,29 @@ impl Transaction<'_> {
         Step::failed(&probation.entry, error, Duration::ZERO)
     }
 
-    /// Makes the draft current: its values, and its tasks.
-    fn commit(&self, draft: Draft, on_trial: bool) {
-        let Self { core, reload } = *self;
+    /// Makes the draft current: its values, and its tasks. What depends on them is due.
+    fn commit(&self, draft: Draft, trial: Option<&Arc<Trial>>) {
+        let Self { core, .. } = *self;
         let previous = draft.base().clone();
-        let stamps = if on_trial {
-            self.stamps(&draft)
-        } else {
-            HeldBack::new()
-        };
+        let stamps = trial.map(|_| self.stamps(&draft));
         let changed = draft.commit();
+        core.due().extend(core.graph.effects_of(&changed));
         let current = core.shared.publication.current();
+        // Before the tasks are started, which may fail it.
+        if let Some(trial) = trial {
+            core.shared.history().on_probation = true;
+            trial.begin(Previous {
+                generation: previous.clone(),
+                changed: changed.clone(),
+                stamps: stamps.unwrap_or_default(),
+            });
+        }
         for &index in &changed {
             if let Some(runs) = &core.graph.nodes[index].runs {
-                let slot = current.slot(index);
-                core.tasks.switch(index, runs, slot, current.number);
+                core.tasks.switch(index, runs, current.slot(index), trial);
             }
         }
-        if on_trial {
-            core.shared.history().on_probation = true;
-            reload.trial.begin(Previous {
-                generation: previous,
-                changed,
-                stamps,
-            });
-        } else {
+        if trial.is_none() {
             core.replaced(&previous, &changed);
         }
     }

@@ -21,7 +21,7 @@ const LETTING_GO: Duration = Duration::from_millis(100);
 pub(super) async fn work(core: Arc<Core>, mut next: Next) {
     loop {
         next = match next {
-            Next::Back(reload, changed) => go_back(&core, &reload, &changed).await,
+            Next::Back(reload) => go_back(&core, &reload).await,
             Next::Reload => make_next(&core).await,
             Next::End => return,
         };
@@ -46,8 +46,8 @@ async fn make_next(core: &Core) -> Next {
     conclude(core, &reload, ending).await
 }
 
-async fn go_back(core: &Core, reload: &Arc<Reload>, changed: &[usize]) -> Next {
-    let ending = Transaction { core, reload }.run_back(changed).await;
+async fn go_back(core: &Core, reload: &Arc<Reload>) -> Next {
+    let ending = Transaction { core, reload }.run_back().await;
     conclude(core, reload, ending).await
 }
 

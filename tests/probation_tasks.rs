@@ -1,0 +1,152 @@
+//! Tasks that would end the run, in a generation that is on probation.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rekindle::{BoxError, Lease, Manager, OnExit, StepError};
+use support::{Barrier, Dial, eventually, in_time};
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+const SHORT: Duration = Duration::from_millis(10);
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Not after an hour, and not with the end of the run: the previous one was well.
+#[tokio::test]
+async fn a_task_that_would_end_the_run_ends_the_probation_that_it_began_with() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().probation(HOUR, async || ());
+    let worker = reload.source("worker", dial.clone());
+    let worker = worker.runs(async move |n: Lease<u64>, stop: CancellationToken| {
+        if *n == 2 {
+            return Err("no connection".into());
+        }
+        stop.cancelled().await;
+        Ok(())
+    });
+    let number = worker.on_exit(OnExit::Stop).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |stop: CancellationToken| {
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        assert!(error.is_rolled_back(), "{error:?}");
+        let failure = error.report().unwrap().failure().unwrap();
+        assert_eq!(failure.name(), "probation");
+        assert_eq!(
+            failure.error().map(StepError::chain),
+            Some("the task of component `worker` failed: no connection".into())
+        );
+        assert_eq!(*number.load(), 1);
+        assert!(!stop.is_cancelled());
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_of_what_is_rolled_back_does_not_end_the_run_however_late_it_fails() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().probation(SHORT, async || ());
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let (fail, failing) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, tells) = (Arc::clone(&fail), Arc::clone(&failing));
+    let worker = reload.derive("worker", &number, async |n: Lease<u64>| Ok(*n));
+    let worker = worker.runs(async move |n: Lease<u64>, stop: CancellationToken| {
+        if *n == 1 {
+            stop.cancelled().await;
+            return Ok(());
+        }
+        told.notified().await;
+        // The effect goes on before anyone has heard of the error.
+        tells.notify_one();
+        Err::<(), BoxError>("sick".into())
+    });
+    worker.on_exit(OnExit::Stop).await.unwrap();
+    let effect = async move |n: Lease<u64>| {
+        if *n == 1 {
+            return Ok(());
+        }
+        fail.notify_one();
+        failing.notified().await;
+        Err::<(), BoxError>("sick, too".into())
+    };
+    reload.apply("effect", &number, effect).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |stop: CancellationToken| {
+        for n in 2..50 {
+            dial.set(n);
+            assert!(handle.reload("test").await.unwrap_err().is_rolled_back());
+            yield_now().await;
+            assert!(!stop.is_cancelled());
+        }
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_task_that_fails_before_the_others_are_started_ends_the_probation() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().probation(SHORT, async || ());
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let worker = reload.derive("worker", &number, async |n: Lease<u64>| Ok(*n));
+    let worker = worker.runs(async move |n: Lease<u64>, stop: CancellationToken| {
+        if *n == 2 {
+            return Err::<(), BoxError>("sick".into());
+        }
+        stop.cancelled().await;
+        Ok(())
+    });
+    worker.on_exit(OnExit::Stop).await.unwrap();
+    let keys = |n: Lease<u64>| (0..3000).map(|key| (key, *n)).collect();
+    let many = reload.each("many", &number, keys, async |_: u64, n: u64| Ok(n));
+    let many = many.runs(async |_, stop: CancellationToken| stop.cancelled().await);
+    many.await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |stop: CancellationToken| {
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        assert!(error.is_rolled_back(), "{error:?}");
+        assert!(!stop.is_cancelled());
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_task_that_fails_while_a_probe_that_blocks_is_given_up_does_not_end_the_run() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let blocks = barrier.clone();
+    let reload = Manager::new().timeout(Duration::from_millis(50));
+    let mut reload = reload.probation(SHORT, async move || blocks.pass());
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let (failed, fails) = (Arc::new(AtomicBool::new(false)), barrier.clone());
+    let notes = Arc::clone(&failed);
+    let worker = reload.derive("worker", &number, async |n: Lease<u64>| Ok(*n));
+    let worker = worker.runs(async move |n: Lease<u64>, stop: CancellationToken| {
+        if *n == 1 {
+            stop.cancelled().await;
+            return Ok(());
+        }
+        fails.arrival().await;
+        // About when the probe is given up.
+        sleep(Duration::from_millis(200)).await;
+        notes.store(true, Ordering::SeqCst);
+        Err::<(), BoxError>("sick".into())
+    });
+    worker.on_exit(OnExit::Stop).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |stop: CancellationToken| {
+        barrier.close();
+        dial.set(2);
+        assert!(handle.reload("test").await.unwrap_err().is_rolled_back());
+        eventually("the task fails", || failed.load(Ordering::SeqCst)).await;
+        yield_now().await;
+        barrier.open();
+        assert!(!stop.is_cancelled());
+    });
+    in_time(run).await.unwrap();
+}
