@@ -105,6 +105,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod aside;
 mod component;
 mod crew;
 mod error;

@@ -1,8 +1,8 @@
-//! The thread that hears signals: one for the process, with a small runtime of its own.
+//! Signals, heard on a thread of their own.
 //!
 //! A runtime whose workers are all blocked by user code does not hear anything. So the signal
-//! driver lives on a thread where no user code runs, and what it heard waits in a channel until
-//! somebody asks. [`Stop`] makes sure, on the same thread, that SIGINT and SIGTERM are obeyed.
+//! driver lives [aside](crate::aside), and what it heard waits in a channel until somebody asks.
+//! [`Stop`] makes sure, on the same thread, that SIGINT and SIGTERM are obeyed.
 
 use std::borrow::Cow;
 use std::io;
@@ -10,13 +10,14 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod stop;
-mod thread;
 
 pub(crate) use stop::Stop;
 
+use crate::aside;
+
 /// Listens to `kind` from now on. What arrives is kept until it is asked for, several as one.
 pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
-    let runtime = thread::runtime()?;
+    let runtime = aside::runtime()?;
     let _entered = runtime.enter();
     signal(kind)
 }

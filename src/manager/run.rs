@@ -70,6 +70,7 @@ where
         probation,
         failed_probation: Mutex::default(),
     });
+    let tasks = AbandonTasks(&core);
     // Before the first reload, which may replace them.
     if !shared.stop.is_cancelled() {
         core.tasks.start(&core.graph);
@@ -93,6 +94,7 @@ where
     });
     // Those of tasks that ended while the app was about to.
     let failures: Vec<Error> = failures.collect();
+    drop(tasks);
     close(&core);
     // What nobody holds any more is ended before this returns. What is still held, by handles that
     // the app keeps, ends in place when they go.
@@ -120,6 +122,15 @@ where
     leftovers.dedup();
     drop(reaping);
     conclude(failure, outcome, failures, leftovers, grace)
+}
+
+/// Leaves no task behind when the run is dropped, though a reload that blocks may hold the core.
+struct AbandonTasks<'a>(&'a Core);
+
+impl Drop for AbandonTasks<'_> {
+    fn drop(&mut self) {
+        self.0.tasks.abandon();
+    }
 }
 
 /// Takes what has to be retired, and what was built from it, out of everybody's reach.

@@ -15,12 +15,10 @@ use tokio::time::{Instant, sleep_until};
 use super::core::Core;
 use super::reload::{Ending, Next, Reload};
 use super::task::Task;
-use super::worker::{Running, let_go, running, work};
+use super::worker::{Running, SLACK, is_overdue, let_go, running, work};
+use crate::aside::wake_at;
 use crate::race::{Either, race};
 use crate::{Action, Outcome, Step, inside};
-
-/// How long after its deadline a step is taken to block its thread.
-const SLACK: Duration = Duration::from_millis(100);
 
 pub(super) struct Supervisor<'a> {
     core: &'a Arc<Core>,
@@ -38,10 +36,7 @@ pub(super) enum Due {
 
 impl Drop for Supervisor<'_> {
     fn drop(&mut self) {
-        if let Some(reload) = self.core.under_way.end() {
-            _ = reload.gate.give_up();
-            reload.abandon();
-        }
+        self.core.under_way.abandon();
     }
 }
 
@@ -77,7 +72,7 @@ impl<'a> Supervisor<'a> {
         let look = self.look;
         let look = async {
             match look {
-                Some(look) => sleep_until(look).await,
+                Some(look) => wake_at(look).await,
                 None => self.core.under_way.begun().await,
             }
         };
@@ -194,8 +189,8 @@ impl<'a> Supervisor<'a> {
 }
 
 /// What a step that is overdue failed of.
-fn overdue((entry, since): &Running) -> Option<Step> {
+fn overdue(running: &Running) -> Option<Step> {
+    let (entry, since) = running;
     let took = since.as_ref()?.elapsed();
-    let is_overdue = took >= entry.timeout() + SLACK;
-    is_overdue.then(|| Step::failed(entry, entry.overdue(), took))
+    is_overdue(running).then(|| Step::failed(entry, entry.overdue(), took))
 }

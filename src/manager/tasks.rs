@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::pending;
+use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,11 +35,15 @@ pub(super) struct Tasks {
     state: Mutex<State>,
 }
 
+/// The stop tokens of what runs: by component, and in it by the serial number of the value.
+type Running = BTreeMap<usize, BTreeMap<u64, CancellationToken>>;
+
 #[derive(Default)]
 struct State {
-    /// The stop tokens of what runs: by component, and in it by the serial number of the value.
-    running: BTreeMap<usize, BTreeMap<u64, CancellationToken>>,
+    running: Running,
     attended: JoinSet<()>,
+    /// Whether none is to be started any more.
+    ended: bool,
     /// How many were started by now.
     started: u64,
 }
@@ -78,6 +83,9 @@ impl Tasks {
         trial: Option<&Arc<Trial>>,
     ) {
         let mut state = self.lock();
+        if state.ended {
+            return;
+        }
         // Those that have ended are forgotten.
         while state.attended.try_join_next().is_some() {}
         let mut before = state.running.remove(&index).unwrap_or_default();
@@ -116,11 +124,7 @@ impl Tasks {
     /// Tells all to stop, and waits for them. Those that have not ended by then are dropped; their
     /// names.
     pub(super) async fn end(&self, grace: Duration) -> Vec<String> {
-        let (running, mut attended) = {
-            let mut state = self.lock();
-            let running = std::mem::take(&mut state.running);
-            (running, std::mem::take(&mut state.attended))
-        };
+        let (running, mut attended) = self.take();
         // Release pairs with the Acquire in `overdue`: who is told after this has the grace period.
         self.ending.store(true, Ordering::Release);
         let tokens = running.values().flat_map(BTreeMap::values);
@@ -131,6 +135,17 @@ impl Tasks {
         }
         let late = self.ledger.tasks();
         late.iter().map(ToString::to_string).collect()
+    }
+
+    /// Drops all. Who runs them may be gone while a reload still holds this, because it blocks.
+    pub(super) fn abandon(&self) {
+        drop(self.take());
+    }
+
+    fn take(&self) -> (Running, JoinSet<()>) {
+        let mut state = self.lock();
+        state.ended = true;
+        (take(&mut state.running), take(&mut state.attended))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -48,6 +48,14 @@ impl UnderWay {
         self.lock().take()
     }
 
+    /// Gives up what is under way, and tells those who wait for it that there is no report.
+    pub(super) fn abandon(&self) {
+        if let Some(reload) = self.end() {
+            _ = reload.gate.give_up();
+            reload.abandon();
+        }
+    }
+
     /// For the supervisor: waits until it has to look.
     pub(super) async fn begun(&self) {
         self.begun.notified().await;

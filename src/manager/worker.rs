@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use super::core::Core;
@@ -14,21 +15,25 @@ use super::transaction::Transaction;
 use crate::crew::Entry;
 
 /// How long a reload that did not end well may take to let go of what it had started.
-const LETTING_GO: Duration = Duration::from_millis(100);
+const LETTING_GO: Duration = Duration::from_millis(50);
+
+/// For how long reloads are made before other tasks get their turn.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
 /// to go back from, it does that first.
 pub(super) async fn work(core: Arc<Core>, mut next: Next) {
+    let mut turn_began = Instant::now();
     loop {
         next = match next {
             Next::Back(reload) => go_back(&core, &reload).await,
-            Next::Reload => make_next(&core).await,
+            Next::Reload => make_next(&core, &mut turn_began).await,
             Next::End => return,
         };
     }
 }
 
-async fn make_next(core: &Core) -> Next {
+async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
     let Some((wanted, batch)) = core.shared.queue.next().await else {
         return Next::End;
     };
@@ -36,6 +41,7 @@ async fn make_next(core: &Core) -> Next {
     core.under_way.begin(&reload).await;
     if core.shared.stop.is_cancelled() {
         // The supervisor may have looked before this one was there.
+        core.under_way.abandon();
         return Next::End;
     }
     let ending = Transaction {
@@ -43,7 +49,13 @@ async fn make_next(core: &Core) -> Next {
         reload: &reload,
     };
     let ending = ending.run().await;
-    conclude(core, &reload, ending).await
+    let next = conclude(core, &reload, ending).await;
+    if reload.began.duration_since(*turn_began) > TURN {
+        // There may be a next one for ever: a reloader may trigger one, too.
+        yield_now().await;
+        *turn_began = Instant::now();
+    }
+    next
 }
 
 async fn go_back(core: &Core, reload: &Arc<Reload>) -> Next {
@@ -63,17 +75,26 @@ async fn conclude(core: &Core, reload: &Reload, ending: Ending) -> Next {
 }
 
 /// What did not end well may have left steps behind that were told to end and have not yet, and
-/// the next reload must not meet them. One that blocks its thread does not end; the ledger says
-/// that it still runs.
+/// the next reload must not meet them. One that is known to block its thread is not waited for; the
+/// ledger says that it still runs.
 pub(super) async fn let_go(core: &Core, reload: &Reload) {
     let give_up = Instant::now() + LETTING_GO;
-    while !running(core, reload).is_empty() && Instant::now() < give_up {
+    let may_end = |it: &Running| !(it.0.is_polling() && is_overdue(it));
+    while running(core, reload).iter().any(may_end) && Instant::now() < give_up {
         sleep(Duration::from_millis(1)).await;
     }
 }
 
 /// A step that runs, and since when; `None` while it waits for a core.
 pub(super) type Running = (Arc<Entry>, Option<Instant>);
+
+/// How long after its deadline a step is taken to block its thread.
+pub(super) const SLACK: Duration = Duration::from_millis(100);
+
+/// Whether it should have ended, and for so long that it cannot be stopped.
+pub(super) fn is_overdue((entry, since): &Running) -> bool {
+    since.is_some_and(|since| since.elapsed() >= entry.timeout() + SLACK)
+}
 
 /// The steps of this reload that run.
 pub(super) fn running(core: &Core, reload: &Reload) -> Vec<Running> {

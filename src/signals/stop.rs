@@ -20,7 +20,8 @@ use signal_hook_registry::FORBIDDEN;
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 
-use super::{listen, name, thread as signal_thread};
+use super::{listen, name};
+use crate::aside;
 use crate::stragglers::{self, Order, Overdue};
 
 /// How much longer than the grace period it may take, so that the orderly end, which names its own
@@ -76,7 +77,7 @@ impl Stop {
             let text = format!("{} cannot be listened to", name(kind));
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let runtime = signal_thread::runtime()?;
+        let runtime = aside::runtime()?;
         let idle = stragglers::running().is_empty();
         let mut state = state();
         for &kind in &kinds {
