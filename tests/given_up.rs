@@ -6,21 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rekindle::{Action, BoxError, Handle, Lease, Manager, Notifier, Outcome, Trigger, Triggers};
-use support::{Barrier, Dial, Latch, eventually, in_time};
+use rekindle::{Action, BoxError, Lease, Manager, Notifier, Outcome, Trigger, Triggers};
+use support::{Barrier, Dial, Latch, eventually, in_time, reload_until_it_works};
 
 /// The deadline of what blocks.
 const SHORT: Duration = Duration::from_millis(50);
-
-/// Reloads until what was given up is no longer in the way.
-async fn reload_until_it_works(handle: &Handle) {
-    in_time(async {
-        while handle.reload("again").await.is_err() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_build_that_ends_while_a_stop_gives_it_up_is_reported_once() {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rekindle::{BoxError, Reading, Source, Stamp};
+use rekindle::{BoxError, Handle, Reading, Source, Stamp};
 use tokio::runtime;
 use tokio::sync::Semaphore;
 
@@ -173,4 +173,14 @@ pub async fn in_time<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), future)
         .await
         .expect("not within 30 s")
+}
+
+/// Reloads until what was given up is no longer in the way.
+pub async fn reload_until_it_works(handle: &Handle) {
+    in_time(async {
+        while handle.reload("again").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }
