@@ -34,8 +34,8 @@ use crate::StepError;
 /// A poll that takes longer than this is computing, or blocking, and belongs on another core.
 const SLOW: Duration = Duration::from_micros(250);
 
-/// For how long steps are polled in place before other tasks get their turn.
-const TURN: Duration = Duration::from_millis(1);
+/// For how long steps are polled in place, or old values dropped, before other tasks get their turn.
+pub(crate) const TURN: Duration = Duration::from_millis(1);
 
 /// What one step came to, and how long it took.
 pub(crate) struct Finished<T> {

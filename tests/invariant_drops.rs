@@ -3,7 +3,10 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rekindle::{Lease, Manager};
 use support::{Dial, eventually, in_time};
@@ -156,6 +159,47 @@ async fn a_panic_in_a_drop_meets_nobody() {
         assert_eq!(*number.load(), 3);
         assert_eq!(handle.status().generation(), 3);
         drop(bomb.load());
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+/// On one thread. Each drop takes long enough for the others to deserve a turn after it.
+#[tokio::test]
+async fn values_that_are_slow_to_drop_keep_nobody_from_running() {
+    #[derive(Default)]
+    struct Drops {
+        all: AtomicUsize,
+        in_a_row: AtomicUsize,
+        most_in_a_row: AtomicUsize,
+    }
+    struct Slow(Arc<Drops>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let until = Instant::now() + Duration::from_millis(2);
+            while Instant::now() < until {}
+            self.0.all.fetch_add(1, Ordering::SeqCst);
+            let in_a_row = self.0.in_a_row.fetch_add(1, Ordering::SeqCst) + 1;
+            self.0.most_in_a_row.fetch_max(in_a_row, Ordering::SeqCst);
+        }
+    }
+    let (dial, drops) = (Dial::new(1), Arc::new(Drops::default()));
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let settings =
+        |n: Lease<u64>| -> BTreeMap<u64, u64> { (0..100).map(|key| (key, *n)).collect() };
+    let of = Arc::clone(&drops);
+    let build = async move |_, _| Ok(Slow(Arc::clone(&of)));
+    reload.each("slow", &number, settings, build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        handle.reload("test").await?;
+        while drops.all.load(Ordering::SeqCst) < 100 {
+            drops.in_a_row.store(0, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+        assert!(drops.most_in_a_row.load(Ordering::SeqCst) <= 2);
         Ok(())
     });
     in_time(run).await.unwrap();

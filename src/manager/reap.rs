@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::drain::Drains;
-use crate::crew::{CENTURY, Job, Kind, Ledger, Moment};
+use crate::crew::{CENTURY, Clock, Job, Kind, Ledger, Moment, TURN};
 use crate::live::{Remains, Retire, ToRetire};
 use crate::race::{Either, race};
 
@@ -77,7 +77,7 @@ impl Retiring {
     }
 }
 
-/// How many values may end before other tasks get their turn.
+/// How many values are taken from the queue at once.
 const BATCH: usize = 64;
 
 /// Ends old values.
@@ -101,6 +101,7 @@ impl Reaping {
         let mut saying = pin!(drains.say_what_is_overdue());
         let mut retiring = JoinSet::new();
         let mut arrived = Vec::with_capacity(BATCH);
+        let mut turn_began = self.ledger.clock().now();
         let mut ends = false;
         while !ends || !retiring.is_empty() || !self.to_retire.is_empty() {
             let ended = async {
@@ -122,8 +123,8 @@ impl Reaping {
                 Either::Second(Either::Second(Either::Second(0))) => break,
                 Either::Second(_) => {}
             }
-            let now = self.ledger.clock().now();
             for remains in arrived.drain(..) {
+                let now = breathe(self.ledger.clock(), &mut turn_began).await;
                 if remains.is_to_retire() {
                     let deadline = self.drains.deadline();
                     retiring.spawn(retire(remains, Arc::clone(&self.ledger), deadline));
@@ -134,9 +135,21 @@ impl Reaping {
         }
         self.arrivals.close();
         while let Some(remains) = self.arrivals.recv().await {
-            bury(remains, self.ledger.clock().now(), &self.ledger);
+            let now = breathe(self.ledger.clock(), &mut turn_began).await;
+            bury(remains, now, &self.ledger);
         }
     }
+}
+
+/// Lets other tasks have their turn, if values have ended for long enough. Gives the time.
+async fn breathe(clock: Clock, turn_began: &mut Moment) -> Moment {
+    let now = clock.now();
+    if now.after(*turn_began) <= TURN {
+        return now;
+    }
+    yield_now().await;
+    *turn_began = clock.now();
+    *turn_began
 }
 
 async fn retire(mut remains: Remains, ledger: Arc<Ledger>, deadline: Duration) {
