@@ -204,3 +204,40 @@ async fn values_that_are_slow_to_drop_keep_nobody_from_running() {
     });
     in_time(run).await.unwrap();
 }
+
+/// Deeper than a stack: each value is built from the one before. Without a reaper, because that has
+/// ended or never was.
+#[tokio::test]
+async fn a_long_chain_that_nobody_reaps_ends_value_after_value() {
+    const LENGTH: usize = 5_000;
+    let chain = async |reload: &mut Manager, trace: &Trace| {
+        let build = {
+            let trace = trace.clone();
+            move |n: u64| trace.value("", n)
+        };
+        let make = build.clone();
+        let mut last = reload.source("0", async move || Ok(make(0))).await.unwrap();
+        for n in 1..LENGTH {
+            let make = build.clone();
+            let next = async move |_| Ok(make(n as u64));
+            last = reload.derive(n.to_string(), &last, next).await.unwrap();
+        }
+        last
+    };
+    let backwards: Vec<_> = (0..LENGTH).rev().map(|n| n.to_string()).collect();
+
+    let (mut reload, trace) = (Manager::new(), Trace::default());
+    let last = chain(&mut reload, &trace).await;
+    drop(reload);
+    drop(last);
+    assert!(trace.seen() == backwards);
+
+    let (mut reload, trace) = (Manager::new(), Trace::default());
+    let last = chain(&mut reload, &trace).await;
+    let held = last.lease();
+    in_time(reload.run(async |_| ())).await.unwrap();
+    drop(last);
+    assert!(trace.seen().is_empty());
+    drop(held);
+    assert!(trace.seen() == backwards);
+}

@@ -1,15 +1,16 @@
 //! Where replaced values end: outside the reload, and away from whoever held them last.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::SendError};
 
 use super::slot::{Home, Inputs};
 use crate::crew::BoxFuture;
-use crate::panic::{Quiet, drop_quietly};
+use crate::panic::{Quiet, catch, drop_quietly};
 
 /// The way to the reaper. All components share it.
 pub(crate) struct Reaper {
@@ -54,9 +55,43 @@ impl Reaper {
     }
 
     pub(super) fn reap(&self, remains: Remains) {
-        // Without a reaper the error gives the remains back, and they end here.
-        drop(self.arrivals.send(remains));
+        // Without a reaper the error gives the remains back.
+        if let Err(SendError(remains)) = self.arrivals.send(remains) {
+            end_here(remains);
+        }
     }
+}
+
+thread_local! {
+    /// What is to end on this thread after what ends there right now.
+    static NEXT: RefCell<Option<VecDeque<Remains>>> = const { RefCell::new(None) };
+}
+
+/// Ends something on this thread, and after it what it was the last to hold. One after the other, and
+/// not one inside the other: a chain of values may be longer than the stack is deep.
+fn end_here(remains: Remains) {
+    let mut first = Some(remains);
+    let is_outermost = NEXT.try_with(|next| match &mut *next.borrow_mut() {
+        Some(next) => {
+            next.extend(first.take());
+            false
+        }
+        none => {
+            *none = Some(VecDeque::new());
+            true
+        }
+    });
+    // While a thread ends it remembers nothing any more.
+    if is_outermost != Ok(true) {
+        return;
+    }
+    let mut ending = first;
+    while let Some(remains) = ending {
+        // Its panics are caught, but not those of whoever listens to the log.
+        let _ = catch(|| drop(remains));
+        ending = NEXT.with_borrow_mut(|next| next.as_mut().and_then(VecDeque::pop_front));
+    }
+    NEXT.set(None);
 }
 
 impl ToRetire {
