@@ -5,8 +5,9 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
@@ -21,6 +22,15 @@ struct Bomb;
 impl Drop for Bomb {
     fn drop(&mut self) {
         panic!("in drop");
+    }
+}
+
+/// Counts how many of it were dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -110,6 +120,97 @@ async fn what_retires_may_be_dropped_by_a_reader_and_panic() {
     catch_unwind(AssertUnwindSafe(|| drop(guard))).unwrap();
 }
 
+/// Several keys, because a second panic while the first one unwinds would end the process.
+#[tokio::test]
+async fn keys_that_panic_when_they_are_dropped_keep_nothing_from_being_retired() {
+    static SICK: AtomicBool = AtomicBool::new(false);
+    #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+    struct Key(u64);
+    impl fmt::Display for Key {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.fmt(f)
+        }
+    }
+    impl Drop for Key {
+        fn drop(&mut self) {
+            assert!(!SICK.load(Ordering::SeqCst), "in drop");
+        }
+    }
+    let (dial, ended) = (Dial::new(1), Arc::new(AtomicUsize::new(0)));
+    let (dropped, retired) = (Arc::clone(&ended), Arc::clone(&ended));
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let settings = |n: Lease<u64>| BTreeMap::from([1, 2, 3].map(|key| (Key(key), *n)));
+    let build = async move |_, _| Ok(Counted(Arc::clone(&dropped)));
+    let keys = reload.each("keys", &number, settings, build);
+    let keys = keys.await.unwrap();
+    let pool = reload.derive("pool", &keys, async |_| Ok(1));
+    let pool = pool.retire(async move |_| _ = retired.fetch_add(1, Ordering::SeqCst));
+    drop(pool.await.unwrap());
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        let held = keys.load();
+        dial.set(2);
+        handle.reload("first").await?;
+        SICK.store(true, Ordering::SeqCst);
+        drop(held);
+        let gone = || ended.load(Ordering::SeqCst) == 4;
+        eventually("three values and a pool have ended", gone).await;
+        SICK.store(false, Ordering::SeqCst);
+        dial.set(3);
+        handle.reload("second").await?;
+        let gone = || ended.load(Ordering::SeqCst) == 8;
+        eventually("the next ones, too", gone).await;
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+/// Keeps what is logged, after a panic when it is to log that for the first time.
+#[derive(Clone, Default)]
+struct PanickyLog(Arc<Mutex<String>>, Arc<AtomicBool>);
+
+impl io::Write for PanickyLog {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let panics = text.contains("still draining") && !self.1.swap(true, Ordering::SeqCst);
+        assert!(!panics, "in the log");
+        self.0.lock().unwrap().push_str(&text);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What it tells the log is the one thing in it that may panic.
+#[tokio::test]
+async fn the_task_that_ends_old_values_does_not_fail_unseen() {
+    let log = PanickyLog::default();
+    let to = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false);
+    let subscriber = subscriber.with_writer(move || to.clone()).finish();
+    let _subscriber = tracing::subscriber::set_default(subscriber);
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().drain(Duration::from_millis(1));
+    let number = reload.source("number", dial.clone()).retire(async |_| ());
+    let number = number.await.unwrap();
+    let handle = reload.handle();
+    let panicked = Arc::clone(&log.1);
+    let run = reload.run(async move |_| {
+        let _held = number.load();
+        dial.set(2);
+        handle.reload("test").await?;
+        eventually("it panics", || panicked.load(Ordering::SeqCst)).await;
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+    let log = log.0.lock().unwrap();
+    let expected = "ERROR rekindle: the task that ends old values panicked: in the log\n";
+    assert!(log.contains(expected), "{log}");
+}
+
 /// Asks for something that takes the locks of the manager when it is dropped.
 struct Asks(Handle);
 
@@ -195,12 +296,6 @@ async fn a_waker_that_panics_when_its_task_is_told_to_stop_keeps_no_other_from_s
 /// A function that retires may hold a handle, which holds the values.
 #[tokio::test]
 async fn what_is_dropped_with_the_run_is_dropped_whatever_its_functions_hold() {
-    struct Counted(Arc<AtomicUsize>);
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
     for runs in [true, false] {
         let dropped = Arc::new(AtomicUsize::new(0));
         let mut reload = Manager::new();

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::guard::Lease;
 use super::slot::AnySlot;
+use crate::panic::drop_quietly;
 
 /// The value of a collection that [`Manager::each`](crate::Manager::each) makes: for each key a
 /// [`Lease`] of the value that was built for it.
@@ -87,6 +88,15 @@ impl<'a, K, V: Send + Sync + 'static> IntoIterator for &'a Keyed<K, V> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()
+    }
+}
+
+impl<K, V: Send + Sync + 'static> Drop for Keyed<K, V> {
+    fn drop(&mut self) {
+        // One by one, because a second panic while the first one unwinds would end the process.
+        for (key, _) in std::mem::take(&mut self.0) {
+            drop_quietly("a key", key);
+        }
     }
 }
 

@@ -87,8 +87,7 @@ fn end_here(remains: Remains) {
     }
     let mut ending = first;
     while let Some(remains) = ending {
-        // Its panics are caught, but not those of whoever listens to the log.
-        let _ = catch(|| drop(remains));
+        remains.end();
         ending = NEXT.with_borrow_mut(|next| next.as_mut().and_then(VecDeque::pop_front));
     }
     NEXT.set(None);
@@ -143,6 +142,11 @@ impl Remains {
 
     pub(crate) fn is_to_retire(&self) -> bool {
         self.home.retire.get().is_some()
+    }
+
+    /// Drops it. Not even a panic of whoever hears from the log that it panicked comes through.
+    pub(crate) fn end(self) {
+        let _ = catch(|| drop(self));
     }
 
     /// Hands the value to the app's function, if that is still there.

@@ -177,5 +177,5 @@ async fn retire(mut remains: Remains, ledger: Arc<Ledger>, deadline: Duration) {
 
 fn bury(remains: Remains, now: Moment, ledger: &Ledger) {
     let name = Arc::clone(remains.name());
-    ledger.dropping(&name, now, || drop(remains));
+    ledger.dropping(&name, now, || remains.end());
 }

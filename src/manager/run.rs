@@ -19,7 +19,7 @@ use super::tasks::Tasks;
 use super::under_way::UnderWay;
 use crate::error::Chain;
 use crate::panic::{catch, drop_quietly};
-use crate::{AppOutput, BoxError, Error, stragglers};
+use crate::{AppOutput, BoxError, Error, StepError, stragglers};
 
 pub(super) async fn run<A, Fut>(manager: Manager, app: A) -> Result<(), BoxError>
 where
@@ -100,7 +100,14 @@ where
     // the app keeps, ends in place when they go.
     drop((core, shared));
     end_reaping.cancel();
-    let _ = timeout(grace, &mut reaping).await;
+    match timeout(grace, &mut reaping).await {
+        // It may have been gone for long; what came after it ended without being retired.
+        Ok(Err(error)) if error.is_panic() => {
+            let error = StepError::panicked(error.into_panic());
+            tracing::error!(target: "rekindle", "the task that ends old values {error}");
+        }
+        _ => {}
+    }
     // Named while the reaper still is there, and with it the retirements that run.
     let (running, drops) = (ledger.running(), ledger.drops());
     let mut left = to_retire.left();

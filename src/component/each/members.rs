@@ -66,7 +66,8 @@ impl Members {
     /// Where the slot of this member will belong.
     fn home<K: Key, V: Send + Sync + 'static>(&self, key: &K) -> Arc<Home> {
         let name = format!("{}[{key}]", self.collection.name).into();
-        let key = key.clone();
+        // Whoever drops the home last must not meet a panic of the key's.
+        let key = Quiet::new(&self.collection.name, key.clone());
         Arc::new(Home {
             name,
             index: self.collection.index,
