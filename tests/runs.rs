@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekindle::{BoxError, Error, Lease, Manager, OnExit, Outcome};
-use support::{Dial, Latch, eventually, in_time, tasks};
+use support::{Barrier, Dial, Latch, eventually, in_time, tasks};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Default)]
@@ -322,6 +323,30 @@ async fn a_task_that_does_not_end_is_named_at_the_end() {
         error.to_string().contains("the task of component `worker`"),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tasks_that_block_their_threads_at_the_end_are_named_once_each() {
+    let (barrier, begun) = (Barrier::default(), Arc::new(AtomicUsize::new(0)));
+    barrier.close();
+    let mut reload = Manager::new().grace(Duration::from_millis(20));
+    for name in ["one", "two"] {
+        let (blocks, begins) = (barrier.clone(), Arc::clone(&begun));
+        let worker = reload.source(name, async || Ok(1));
+        let worker = worker.runs(async move |_, _| {
+            begins.fetch_add(1, Ordering::SeqCst);
+            blocks.pass();
+        });
+        worker.await.unwrap();
+    }
+    let run = reload.run(async move |_| {
+        eventually("both block", || begun.load(Ordering::SeqCst) == 2).await;
+    });
+    let error = in_time(run).await.unwrap_err();
+    barrier.open();
+    let text = error.to_string();
+    assert_eq!(text.matches("`one`, running for").count(), 1, "{text}");
+    assert_eq!(text.matches("`two`, running for").count(), 1, "{text}");
 }
 
 /// It is no part of the reload that started it.

@@ -17,6 +17,7 @@ use super::serve::serve;
 use super::task::Task;
 use super::tasks::Tasks;
 use super::under_way::UnderWay;
+use crate::crew::Entry;
 use crate::error::Chain;
 use crate::panic::{catch, drop_quietly};
 use crate::{AppOutput, BoxError, Error, StepError, stragglers};
@@ -118,15 +119,17 @@ where
     for name in running_names.chain(held.iter().map(Draining::component)) {
         left.remove(name);
     }
-    let running = running.iter().map(ToString::to_string);
+    // A task that blocks its thread is late, and still runs.
+    let is_late = |entry: &&Arc<Entry>| late.iter().any(|(task, _)| Arc::ptr_eq(task, entry));
+    let running = running.iter().filter(|entry| !is_late(entry));
+    let running = running.map(ToString::to_string);
     let held = held.iter().map(ToString::to_string);
     let left = left.keys();
     let left = left.map(|name| format!("a value of component `{name}`, not retired"));
     let drops = drops.iter().map(ToString::to_string);
     let running = running.chain(drops);
-    let leftovers = late.into_iter().chain(running).chain(held).chain(left);
-    let mut leftovers: Vec<String> = leftovers.collect();
-    leftovers.dedup();
+    let late = late.iter().map(|(_, phrase)| phrase.clone());
+    let leftovers = late.chain(running).chain(held).chain(left).collect();
     drop(reaping);
     conclude(failure, outcome, failures, leftovers, grace)
 }

@@ -121,9 +121,9 @@ impl Tasks {
         before.values().for_each(CancellationToken::cancel);
     }
 
-    /// Tells all to stop, and waits for them. Those that have not ended by then are dropped; their
-    /// names.
-    pub(super) async fn end(&self, grace: Duration) -> Vec<String> {
+    /// Tells all to stop, and waits for them. Those that have not ended by then are dropped; here they
+    /// are, each with the phrase that names it.
+    pub(super) async fn end(&self, grace: Duration) -> Vec<(Arc<Entry>, String)> {
         let (running, mut attended) = self.take();
         // Release pairs with the Acquire in `overdue`: who is told after this has the grace period.
         self.ending.store(true, Ordering::Release);
@@ -133,8 +133,9 @@ impl Tasks {
         if timeout(grace, all).await.is_ok() {
             return Vec::new();
         }
-        let late = self.ledger.tasks();
-        late.iter().map(ToString::to_string).collect()
+        let late = self.ledger.tasks().into_iter();
+        let late = late.map(|task| (Arc::clone(&task), task.to_string()));
+        late.collect()
     }
 
     /// Drops all. Who runs them may be gone while a reload still holds this, because it blocks.
