@@ -22,7 +22,7 @@ pub(crate) use keyed::members;
 pub(crate) use pinned::{Generations, Pinned};
 pub(crate) use publication::Publication;
 pub use reader::Reader;
-pub(crate) use reaper::{Reaper, Remains, Retire, RetireFn, ToRetire};
+pub(crate) use reaper::{Arrival, Reaper, Remains, Retire, RetireFn, ToRetire};
 pub use select::Selection;
 pub(crate) use slot::{AnySlot, ErasedSlot, Home, Inputs, Origin, Part, Slot};
 pub use snapshot::Snapshot;

@@ -43,7 +43,7 @@ pub use status::{NotifierStatus, Status, TaskStatus};
 use self::core::Hook;
 use crate::component::Graph;
 use crate::crew::{Kind, Ledger};
-use crate::live::{Home, Publication, Reaper, Remains, Retire};
+use crate::live::{Arrival, Home, Publication, Reaper, Retire};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
 use crate::{
@@ -94,7 +94,7 @@ pub struct Manager {
     reloaders: BTreeMap<i32, Vec<Hook>>,
     notifiers: Vec<Attended>,
     reaper: Arc<Reaper>,
-    remains: mpsc::UnboundedReceiver<Remains>,
+    arrivals: mpsc::UnboundedReceiver<Arrival>,
     retires: Vec<Arc<Retire>>,
     policy: OnError,
     timeout: Duration,
@@ -117,9 +117,9 @@ impl Default for Manager {
 impl Manager {
     /// A manager without components, with the default options.
     pub fn new() -> Self {
-        let ledger = Ledger::new(GRACE);
+        let (reaper, arrivals) = Reaper::new();
+        let ledger = Ledger::new(GRACE, &reaper);
         let shared = Shared::new(&ledger);
-        let (reaper, remains) = Reaper::new();
         Self {
             closer: CloseOnDrop(Arc::clone(&shared)),
             shared,
@@ -129,7 +129,7 @@ impl Manager {
             reloaders: BTreeMap::new(),
             notifiers: Vec::new(),
             reaper,
-            remains,
+            arrivals,
             retires: Vec::new(),
             policy: OnError::default(),
             timeout: Duration::from_secs(30),

@@ -42,6 +42,10 @@ impl<T> Quiet<T> {
             value: Some(value),
         }
     }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
 }
 
 impl<T> Deref for Quiet<T> {

@@ -1,15 +1,17 @@
 //! Invariant 8, as far as values are dropped and not yet retired: exactly once, after the last
-//! holder let go, dependants before what they were built from.
+//! holder let go, dependants before what they were built from. And their drops hold up nobody, nor do
+//! those of errors.
 
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rekindle::{Lease, Manager};
-use support::{Dial, eventually, in_time};
+use support::{Barrier, Dial, Latch, eventually, in_time};
 
 /// Writes down its name when it is dropped.
 struct Traced(String, Arc<Mutex<Vec<String>>>);
@@ -240,4 +242,93 @@ async fn a_long_chain_that_nobody_reaps_ends_value_after_value() {
     assert!(trace.seen().is_empty());
     drop(held);
     assert!(trace.seen() == backwards);
+}
+
+/// An error that passes the barrier when it is dropped.
+struct Sticky(Barrier);
+
+impl fmt::Debug for Sticky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sticky")
+    }
+}
+
+impl fmt::Display for Sticky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sticky")
+    }
+}
+
+impl std::error::Error for Sticky {}
+
+impl Drop for Sticky {
+    fn drop(&mut self) {
+        self.0.pass();
+    }
+}
+
+const NAMED: &str = "the drop of an old value or error of `hook`, running for ";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_that_is_forgotten_and_blocks_its_thread_holds_up_no_reload_and_is_named() {
+    let barrier = Barrier::default();
+    let mut reload = Manager::new().grace(Duration::from_millis(20));
+    let failed = Arc::new(AtomicUsize::new(0));
+    let blocks = barrier.clone();
+    reload.add(0, "hook", async move |_| {
+        match failed.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(Sticky(blocks).into()),
+            _ => Ok(()),
+        }
+    });
+    let handle = reload.handle();
+    let blocked = barrier.clone();
+    let run = reload.run(async move |_| {
+        handle.reload("bad").await.unwrap_err();
+        blocked.close();
+        for _ in 0..20 {
+            handle.reload("good").await?;
+        }
+        blocked.arrival().await;
+        Ok(())
+    });
+    let error = in_time(run).await.unwrap_err().to_string();
+    barrier.open();
+    assert!(error.contains(NAMED), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_of_a_check_nobody_waits_for_may_block_its_thread_too() {
+    let (barrier, latch) = (Barrier::default(), Latch::new());
+    let mut reload = Manager::new().grace(Duration::from_millis(20));
+    let (blocks, waits) = (barrier.clone(), latch.clone());
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = Arc::clone(&fails);
+    let source = reload.source("hook", async move || {
+        waits.pass().await;
+        match failing.swap(false, Ordering::SeqCst) {
+            true => Err(Sticky(blocks).into()),
+            false => Ok(()),
+        }
+    });
+    source.await.unwrap();
+    let handle = reload.handle();
+    let blocked = barrier.clone();
+    let run = reload.run(async move |_| {
+        fails.store(true, Ordering::SeqCst);
+        blocked.close();
+        latch.close();
+        let asks = handle.clone();
+        let asking = tokio::spawn(async move { asks.check().await });
+        latch.arrival().await;
+        asking.abort();
+        asking.await.unwrap_err();
+        latch.open();
+        blocked.arrival().await;
+        handle.reload("good").await?;
+        Ok(())
+    });
+    let error = in_time(run).await.unwrap_err().to_string();
+    barrier.open();
+    assert!(error.contains(NAMED), "{error}");
 }

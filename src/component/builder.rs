@@ -19,7 +19,7 @@ use crate::crew::{Kind, run_alone};
 use crate::live::{Draft, Home, Lease, Live, Retire, RetireFn, Selection};
 use crate::manager::Manager;
 use crate::panic::{Quiet, catch};
-use crate::{BoxError, Built, Done, Error, StepError, inside};
+use crate::{BoxError, Built, Done, Error, inside};
 
 type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'm>>;
 pub(super) type Make =
@@ -376,7 +376,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         let entry = manager.ledger().add(Kind::Component, &name, timeout);
         let failed = |error| Error::start("component", &name, error);
         let (build, watch) = catch(make)
-            .and_then(|made| made.map_err(StepError::error))
+            .and_then(|made| made.map_err(|error| entry.failed(error)))
             .map_err(failed)?;
         let draft = Draft::on(manager.publication());
         let first = run_alone(&entry, || build.start(&draft, None));

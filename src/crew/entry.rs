@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::clock::{Clock, Moment, nanos};
 use super::ledger::Ledger;
-use crate::StepError;
 use crate::panic::catch;
+use crate::{BoxError, StepError};
 
 /// `since` while nothing runs.
 const IDLE: u64 = 0;
@@ -181,6 +181,11 @@ impl Entry {
             IDLE | QUEUED => None,
             since => Some(self.clock().instant(Moment(since - 1))),
         }
+    }
+
+    /// Why it failed: what its function has returned.
+    pub(crate) fn failed(&self, error: BoxError) -> StepError {
+        StepError::returned(error, &self.name, self.ledger.reaper())
     }
 
     /// Why it is given up when its time is over.

@@ -83,7 +83,9 @@ impl<'a, T> Job<'a, T> {
         drop(polling);
         entry.end();
         match polled? {
-            Poll::Ready(result) => result.map(FirstPoll::Ready).map_err(StepError::error),
+            Poll::Ready(result) => result
+                .map(FirstPoll::Ready)
+                .map_err(|error| entry.failed(error)),
             Poll::Pending => unreachable!("a job that is pending has been returned"),
         }
     }
@@ -112,7 +114,7 @@ impl<T> Future for Job<'_, T> {
                 self.future = Some(future);
                 return Poll::Pending;
             }
-            Ok(Poll::Ready(result)) => result.map_err(StepError::error),
+            Ok(Poll::Ready(result)) => result.map_err(|error| self.entry.failed(error)),
             Err(panicked) => Err(panicked),
         };
         let entry = &self.entry;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::clock::{CENTURY, Clock, Moment, nanos};
 use super::entry::{Entry, Kind};
+use crate::live::Reaper;
 use crate::stragglers::{self, Scope};
 
 /// All steps of one manager.
@@ -23,11 +24,13 @@ pub(crate) struct Ledger {
     shortest: AtomicU64,
     /// Those that are gone are forgotten.
     steps: Mutex<Vec<Weak<Entry>>>,
-    /// Values that are being dropped: so many, and most so quickly, that none has an entry of its own.
+    /// Values and errors that are being dropped: so many, and most so quickly, that none has an entry of its own.
     drops: Mutex<Drops>,
+    /// Where errors of steps end.
+    reaper: Arc<Reaper>,
 }
 
-/// A value that is being dropped.
+/// A value or an error that is being dropped.
 pub(crate) struct Dropping {
     pub(crate) name: Arc<str>,
     since: Instant,
@@ -39,7 +42,8 @@ impl fmt::Display for Dropping {
         let since = since.elapsed();
         write!(
             f,
-            "the drop of an old value of `{name}`, running for {since:.1?} and blocking its thread"
+            "the drop of an old value or error of `{name}`, running for {since:.1?} and blocking \
+             its thread"
         )
     }
 }
@@ -52,13 +56,14 @@ struct Drops {
 }
 
 impl Ledger {
-    pub(crate) fn new(grace: Duration) -> Arc<Self> {
+    pub(crate) fn new(grace: Duration, reaper: &Arc<Reaper>) -> Arc<Self> {
         let ledger = Arc::new(Self {
             clock: Clock::new(),
             grace: AtomicU64::new(nanos(grace)),
             shortest: AtomicU64::new(nanos(CENTURY)),
             steps: Mutex::default(),
             drops: Mutex::default(),
+            reaper: Arc::clone(reaper),
         });
         stragglers::register(&ledger);
         ledger
@@ -99,7 +104,7 @@ impl Ledger {
         entry
     }
 
-    /// Runs the drop of a value of this component, which catches its panics. `now` need not be exact.
+    /// Runs the drop of a value or error of this component or step, which catches its panics. `now` need not be exact.
     pub(crate) fn dropping(&self, name: &Arc<str>, now: Moment, drop: impl FnOnce()) {
         let id = {
             let mut drops = lock(&self.drops);
@@ -122,7 +127,7 @@ impl Ledger {
         steps
     }
 
-    /// The values that are being dropped.
+    /// The values and errors that are being dropped.
     pub(crate) fn drops(&self) -> Vec<Dropping> {
         let drops = lock(&self.drops);
         let drops = drops.running.iter();
@@ -149,6 +154,10 @@ impl Ledger {
         let mut steps = self.steps();
         steps.retain(|entry| entry.made_since(then));
         steps
+    }
+
+    pub(super) fn reaper(&self) -> &Arc<Reaper> {
+        &self.reaper
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::BoxError;
 use super::chain::texts;
-use crate::panic::drop_quietly;
+use crate::live::Reaper;
 
 /// Why one component, effect, reloader or notifier failed.
 ///
@@ -67,19 +67,36 @@ struct Returned {
     error: Option<BoxError>,
     /// Its own, and those of its causes.
     texts: Vec<String>,
+    /// The step that it is of, and where it ends; `None` if it is not the app's.
+    end: Option<(Arc<str>, Arc<Reaper>)>,
 }
 
 impl Drop for Returned {
     fn drop(&mut self) {
-        drop_quietly("an error", self.error.take());
+        // Not here: that may be in the middle of a reload.
+        if let (Some(error), Some((name, reaper))) = (self.error.take(), &self.end) {
+            reaper.forget(name, error);
+        }
     }
 }
 
 impl StepError {
+    /// From an error of ours.
     pub(crate) fn error(error: BoxError) -> Self {
-        let texts = texts(&*error);
-        let error = Some(error);
-        Self(Failure::Error(Arc::new(Returned { error, texts })))
+        Self::new(error, None)
+    }
+
+    /// From what the app's function for this step has returned. That is dropped in the reaper.
+    pub(crate) fn returned(error: BoxError, step: &Arc<str>, reaper: &Arc<Reaper>) -> Self {
+        Self::new(error, Some((Arc::clone(step), Arc::clone(reaper))))
+    }
+
+    fn new(error: BoxError, end: Option<(Arc<str>, Arc<Reaper>)>) -> Self {
+        Self(Failure::Error(Arc::new(Returned {
+            texts: texts(&*error),
+            error: Some(error),
+            end,
+        })))
     }
 
     /// From what `catch_unwind` caught.

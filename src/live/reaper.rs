@@ -1,4 +1,4 @@
-//! Where replaced values end: outside the reload, and away from whoever held them last.
+//! Where replaced values and old errors end: outside the reload, and away from whoever held them last.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::mpsc::{self, error::SendError};
 
 use super::slot::{Home, Inputs};
+use crate::BoxError;
 use crate::crew::BoxFuture;
 use crate::panic::{Quiet, catch, drop_quietly};
 
 /// The way to the reaper. All components share it.
 pub(crate) struct Reaper {
-    arrivals: mpsc::UnboundedSender<Remains>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
     to_retire: Arc<ToRetire>,
 }
 
@@ -26,6 +27,13 @@ pub(crate) type RetireFn = dyn Fn(Box<dyn Any + Send>) -> BoxFuture<'static, ()>
 /// has ended.
 #[derive(Default)]
 pub(crate) struct ToRetire(Mutex<BTreeMap<Arc<str>, usize>>);
+
+/// What ends in the reaper's task; or in place, when that task has ended.
+pub(crate) enum Arrival {
+    Value(Remains),
+    /// What a function of the app's has returned.
+    Error(Quiet<BoxError>),
+}
 
 /// What is left of a slot that nobody holds any more.
 ///
@@ -39,8 +47,8 @@ pub(crate) struct Remains {
 }
 
 impl Reaper {
-    /// The two ends: one for the slots, one for the task that ends values.
-    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Remains>) {
+    /// The two ends: one for the slots, one for the task that ends what arrives.
+    pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Arrival>) {
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let to_retire = Arc::default();
         let reaper = Self {
@@ -55,22 +63,32 @@ impl Reaper {
     }
 
     pub(super) fn reap(&self, remains: Remains) {
-        // Without a reaper the error gives the remains back.
-        if let Err(SendError(remains)) = self.arrivals.send(remains) {
-            end_here(remains);
+        self.take(Arrival::Value(remains));
+    }
+
+    /// Takes an error that a function of this component or step has returned, and nobody asks for any
+    /// more.
+    pub(crate) fn forget(&self, name: &Arc<str>, error: BoxError) {
+        self.take(Arrival::Error(Quiet::new(name, error)));
+    }
+
+    fn take(&self, arrival: Arrival) {
+        // Without a reaper the error gives it back.
+        if let Err(SendError(arrival)) = self.arrivals.send(arrival) {
+            end_here(arrival);
         }
     }
 }
 
 thread_local! {
     /// What is to end on this thread after what ends there right now.
-    static NEXT: RefCell<Option<VecDeque<Remains>>> = const { RefCell::new(None) };
+    static NEXT: RefCell<Option<VecDeque<Arrival>>> = const { RefCell::new(None) };
 }
 
 /// Ends something on this thread, and after it what it was the last to hold. One after the other, and
 /// not one inside the other: a chain of values may be longer than the stack is deep.
-fn end_here(remains: Remains) {
-    let mut first = Some(remains);
+fn end_here(arrival: Arrival) {
+    let mut first = Some(arrival);
     let is_outermost = NEXT.try_with(|next| match &mut *next.borrow_mut() {
         Some(next) => {
             next.extend(first.take());
@@ -86,11 +104,26 @@ fn end_here(remains: Remains) {
         return;
     }
     let mut ending = first;
-    while let Some(remains) = ending {
-        remains.end();
+    while let Some(arrival) = ending {
+        arrival.end();
         ending = NEXT.with_borrow_mut(|next| next.as_mut().and_then(VecDeque::pop_front));
     }
     NEXT.set(None);
+}
+
+impl Arrival {
+    /// The component or step that it is of.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Value(remains) => remains.name(),
+            Self::Error(error) => error.name(),
+        }
+    }
+
+    /// Drops it. Not even a panic of whoever hears from the log that it panicked comes through.
+    pub(crate) fn end(self) {
+        let _ = catch(|| drop(self));
+    }
 }
 
 impl ToRetire {
@@ -142,11 +175,6 @@ impl Remains {
 
     pub(crate) fn is_to_retire(&self) -> bool {
         self.home.retire.get().is_some()
-    }
-
-    /// Drops it. Not even a panic of whoever hears from the log that it panicked comes through.
-    pub(crate) fn end(self) {
-        let _ = catch(|| drop(self));
     }
 
     /// Hands the value to the app's function, if that is still there.

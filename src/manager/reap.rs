@@ -1,5 +1,5 @@
-//! The task in which old values end, outside of reloads: dropped one after the other, retired side
-//! by side.
+//! The task in which old values and errors end, outside of reloads: dropped one after the other,
+//! retired side by side.
 //!
 //! What a value was built from is let go when its retirement has ended. So what is retired next in
 //! a chain of components arrives here only then, whatever the builds kept.
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::drain::Drains;
 use crate::crew::{CENTURY, Clock, Job, Kind, Ledger, Moment, TURN};
-use crate::live::{Remains, Retire, ToRetire};
+use crate::live::{Arrival, Remains, Retire, ToRetire};
 use crate::race::{Either, race};
 
 /// An old value that is being [retired](crate::Component::retire): what
@@ -77,12 +77,12 @@ impl Retiring {
     }
 }
 
-/// How many values are taken from the queue at once.
+/// How much is taken from the queue at once.
 const BATCH: usize = 64;
 
-/// Ends old values.
+/// Ends old values and errors.
 pub(super) struct Reaping {
-    pub(super) arrivals: mpsc::UnboundedReceiver<Remains>,
+    pub(super) arrivals: mpsc::UnboundedReceiver<Arrival>,
     pub(super) to_retire: Arc<ToRetire>,
     pub(super) drains: Arc<Drains>,
     pub(super) ledger: Arc<Ledger>,
@@ -117,26 +117,24 @@ impl Reaping {
             };
             let arrive = self.arrivals.recv_many(&mut arrived, BATCH);
             let work = race(retired, arrive);
-            match race(ended, race(saying.as_mut(), work)).await {
-                Either::First(()) => ends = true,
-                // Nothing is left that could end.
-                Either::Second(Either::Second(Either::Second(0))) => break,
-                Either::Second(_) => {}
+            if let Either::First(()) = race(ended, race(saying.as_mut(), work)).await {
+                ends = true;
             }
-            for remains in arrived.drain(..) {
+            for arrival in arrived.drain(..) {
                 let now = breathe(self.ledger.clock(), &mut turn_began).await;
-                if remains.is_to_retire() {
-                    let deadline = self.drains.deadline();
-                    retiring.spawn(retire(remains, Arc::clone(&self.ledger), deadline));
-                } else {
-                    bury(remains, now, &self.ledger);
+                match arrival {
+                    Arrival::Value(remains) if remains.is_to_retire() => {
+                        let deadline = self.drains.deadline();
+                        retiring.spawn(retire(remains, Arc::clone(&self.ledger), deadline));
+                    }
+                    arrival => bury(arrival, now, &self.ledger),
                 }
             }
         }
         self.arrivals.close();
-        while let Some(remains) = self.arrivals.recv().await {
+        while let Some(arrival) = self.arrivals.recv().await {
             let now = breathe(self.ledger.clock(), &mut turn_began).await;
-            bury(remains, now, &self.ledger);
+            bury(arrival, now, &self.ledger);
         }
     }
 }
@@ -172,10 +170,10 @@ async fn retire(mut remains: Remains, ledger: Arc<Ledger>, deadline: Duration) {
             error.chain(),
         );
     }
-    bury(remains, ledger.clock().now(), &ledger);
+    bury(Arrival::Value(remains), ledger.clock().now(), &ledger);
 }
 
-fn bury(remains: Remains, now: Moment, ledger: &Ledger) {
-    let name = Arc::clone(remains.name());
-    ledger.dropping(&name, now, || remains.end());
+fn bury(arrival: Arrival, now: Moment, ledger: &Ledger) {
+    let name = Arc::clone(arrival.name());
+    ledger.dropping(&name, now, || arrival.end());
 }

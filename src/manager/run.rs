@@ -35,7 +35,7 @@ where
         reloaders,
         notifiers,
         reaper,
-        remains,
+        arrivals,
         retires,
         probation,
         ..
@@ -49,7 +49,7 @@ where
     let to_retire = Arc::clone(reaper.to_retire());
     let drains = Arc::clone(&shared.drains);
     let reaping = Reaping {
-        arrivals: remains,
+        arrivals,
         to_retire: Arc::clone(&to_retire),
         drains: Arc::clone(&drains),
         ledger: Arc::clone(&ledger),
