@@ -12,13 +12,10 @@ use tokio::time::{Instant, sleep};
 use super::core::Core;
 use super::reload::{Ending, Next, Reload};
 use super::transaction::Transaction;
-use crate::crew::Entry;
+use crate::crew::{Entry, TURN};
 
 /// How long a reload that did not end well may take to let go of what it had started.
 const LETTING_GO: Duration = Duration::from_millis(50);
-
-/// For how long reloads are made before other tasks get their turn.
-const TURN: Duration = Duration::from_millis(1);
 
 /// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
 /// to go back from, it does that first.
