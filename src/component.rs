@@ -1,5 +1,6 @@
 //! Components: named values built by functions.
 
+mod apply;
 mod builder;
 mod each;
 mod graph;
@@ -9,7 +10,8 @@ mod runner;
 mod source;
 mod walk;
 
-pub use builder::{Apply, Component};
+pub use apply::Apply;
+pub use builder::Component;
 pub use each::Each;
 pub(crate) use graph::Graph;
 pub use inputs::Inputs;

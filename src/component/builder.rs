@@ -5,12 +5,12 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::graph::{Applied, Build, Derived, Effect, Fresh, FromSource, Node, Run};
+use super::graph::{Build, Derived, Fresh, FromSource, Node};
 use super::inputs::{Bound, Inputs};
 use super::pin::Pinned;
 use super::runner::{OnExit, One, Runner, Runs};
@@ -21,7 +21,7 @@ use crate::manager::Manager;
 use crate::panic::{Quiet, catch};
 use crate::{BoxError, Built, Done, Error, inside};
 
-type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'm>>;
+pub(super) type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'm>>;
 pub(super) type Make =
     Box<dyn FnOnce() -> Result<(Box<dyn Build>, Option<Watch>), BoxError> + Send>;
 
@@ -96,7 +96,7 @@ impl Wiring {
         wiring
     }
 
-    fn check(self, name: &Arc<str>) -> Result<Vec<usize>, Error> {
+    pub(super) fn check(self, name: &Arc<str>) -> Result<Vec<usize>, Error> {
         match self.foreign {
             Some(foreign) => Err(Error::foreign_handle(name, &foreign)),
             None => Ok(self.inputs),
@@ -426,129 +426,5 @@ impl<'m, T: Send + Sync + 'static> IntoFuture for Component<'m, T> {
 impl<T> fmt::Debug for Component<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Component").field(&self.home.name).finish()
-    }
-}
-
-/// An effect in the making: what [`Manager::apply`] gives.
-///
-/// `.await` runs it for the first time.
-///
-/// # Errors
-///
-/// As for [`Component`].
-///
-/// # Cancel safety
-///
-/// Dropping the future drops the first run; the effect is not added.
-///
-/// ```
-/// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-///
-/// static VERBOSITY: AtomicU32 = AtomicU32::new(0);
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), rekindle::BoxError> {
-/// # let mut reload = rekindle::Manager::new();
-/// let level = reload.source("level", async || Ok(3)).await?;
-/// reload.apply("verbosity", &level, async |level| VERBOSITY.store(*level, Relaxed)).await?;
-/// assert_eq!(VERBOSITY.load(Relaxed), 3);
-/// # Ok(())
-/// # }
-/// ```
-#[must_use = "an effect runs for the first time when it is awaited: add `.await?`"]
-pub struct Apply<'m> {
-    manager: &'m mut Manager,
-    name: Arc<str>,
-    timeout: Duration,
-    wiring: Wiring,
-    run: Box<dyn Run>,
-}
-
-impl<'m> Apply<'m> {
-    pub(crate) fn new<I, F, Fut>(
-        manager: &'m mut Manager,
-        name: Arc<str>,
-        inputs: I,
-        effect: F,
-    ) -> Self
-    where
-        I: Inputs,
-        F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Done> + Send + 'static,
-    {
-        let inputs = inputs.bind();
-        let wiring = Wiring::of(manager, &inputs);
-        let timeout = manager.default_timeout();
-        let run = Box::new(Applied {
-            inputs,
-            effect: Quiet::new(&name, effect),
-            seen: Mutex::new(None),
-        });
-        Self {
-            manager,
-            name,
-            timeout,
-            wiring,
-            run,
-        }
-    }
-
-    /// How long one run may take (default: [`Manager::timeout`]). Past it the run is dropped, and
-    /// the reload is partial.
-    ///
-    /// ```
-    /// use std::future::pending;
-    /// use std::time::Duration;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), rekindle::BoxError> {
-    /// # let mut reload = rekindle::Manager::new();
-    /// let level = reload.source("level", async || Ok(3)).await?;
-    /// let late = reload
-    ///     .apply("verbosity", &level, async |_| pending::<()>().await)
-    ///     .timeout(Duration::from_millis(10))
-    ///     .await;
-    /// assert_eq!(late.unwrap_err().to_string(), "effect `verbosity` could not be run");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    async fn build(self) -> Result<(), Error> {
-        let Self {
-            manager,
-            name,
-            timeout,
-            wiring,
-            run,
-        } = self;
-        let inputs = wiring.check(&name)?;
-        manager.check_name(&name)?;
-        let entry = manager.ledger().add(Kind::Effect, &name, timeout);
-        let draft = Draft::on(manager.publication());
-        let first = run_alone(&entry, || run.start(&draft));
-        let first = inside::scope(manager.id(), first).await;
-        run.ran_with(first.map_err(|error| Error::start("effect", &name, error))?);
-        manager.graph().add_effect(Effect::new(&entry, inputs, run));
-        manager.claim_name(&name);
-        Ok(())
-    }
-}
-
-impl<'m> IntoFuture for Apply<'m> {
-    type Output = Result<(), Error>;
-    type IntoFuture = Boxed<'m, ()>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.build())
-    }
-}
-
-impl fmt::Debug for Apply<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Apply").field(&self.name).finish()
     }
 }
