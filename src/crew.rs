@@ -50,7 +50,7 @@ pub(crate) struct Crew<T> {
     waiting: Option<Box<Waiting<T>>>,
     slow: bool,
     /// When the clock was looked at last, which is when the last poll ended. What is polled next
-    /// begins then, so that each poll costs one look.
+    /// begins then, so that each poll costs one look; work in between asks for one of its own.
     now: Moment,
     turn_began: Moment,
     clock: Clock,
@@ -115,9 +115,14 @@ impl<T: Send + 'static> Crew<T> {
     pub(crate) async fn breathe(&mut self) {
         if self.now.after(self.turn_began) > TURN {
             yield_now().await;
-            self.now = self.clock.now();
+            self.look();
             self.turn_began = self.now;
         }
+    }
+
+    /// Looks at the clock, after work that is no step's: the next one would pay for it.
+    pub(crate) fn look(&mut self) {
+        self.now = self.clock.now();
     }
 
     /// The steps that have not ended, and for how long their time has run.

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use rekindle::{Action, Error, Lease, Manager, OnError, Outcome, Triggers};
@@ -188,4 +190,38 @@ async fn the_app_s_own_error_or_panic_is_what_run_returns() {
     let app = async |stop: tokio_util::sync::CancellationToken| assert!(stop.is_cancelled());
     let error = Manager::new().run(app).await.unwrap_err();
     assert_eq!(error.to_string(), "the app panicked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_does_not_pay_for_the_comparisons_of_the_others() {
+    const WHILE: Duration = Duration::from_millis(30);
+    #[derive(Clone)]
+    struct SlowToCompare(u64);
+    impl PartialEq for SlowToCompare {
+        fn eq(&self, other: &Self) -> bool {
+            // The clock goes on with the first poll.
+            let goes_on = pin!(tokio::time::advance(WHILE));
+            let _ = goes_on.poll(&mut Context::from_waker(Waker::noop()));
+            self.0 == other.0
+        }
+    }
+    let dial = Dial::new(1);
+    let mut reload = Manager::new().timeout(2 * WHILE);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    for name in ["one", "two", "three"] {
+        let effect = async |_| tokio::time::sleep(WHILE).await;
+        let input = number.map(|n| SlowToCompare(*n));
+        reload.apply(name, input, effect).await.unwrap();
+    }
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        let report = handle.reload("test").await?;
+        for name in ["one", "two", "three"] {
+            assert!(report.step(name).unwrap().took() < 2 * WHILE, "{report}");
+        }
+        assert!(report.took() >= 4 * WHILE, "{report}");
+        Ok(())
+    });
+    in_time(run).await.unwrap();
 }

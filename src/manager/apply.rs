@@ -62,6 +62,7 @@ impl Transaction<'_> {
                 Ok(false) => _ = self.reload.gate.unless_given_up(|| done(index)),
                 due => asked.push((index, due)),
             }
+            group.crew.look();
             group.crew.breathe().await;
         }
         for (index, due) in asked {
