@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use rekindle::{Action, Lease, Manager, Outcome};
@@ -339,4 +340,41 @@ async fn random_graphs_end_where_building_everything_anew_would() {
         });
         in_time(run).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finding_out_what_to_build_is_not_taken_for_a_slow_build() {
+    let dial = Dial::new(1);
+    let tasks = Arc::new(Mutex::new(BTreeSet::new()));
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let root = reload.derive("root", &number, async |n: Lease<u64>| Ok(*n));
+    let root = root.await.unwrap();
+    // Many, so that it takes longer than a build may in place.
+    for n in 0..5_000 {
+        let tasks = Arc::clone(&tasks);
+        let build = async move |_| {
+            let id = tokio::task::try_id().map(|id| id.to_string());
+            tasks.lock().unwrap().insert(id);
+            Ok(())
+        };
+        reload.derive(n.to_string(), &root, build).await.unwrap();
+    }
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        in_time(async {
+            // Something else on this machine may make a build slow, but not always.
+            for value in 2.. {
+                tasks.lock().unwrap().clear();
+                dial.set(value);
+                handle.reload("test").await?;
+                if tasks.lock().unwrap().len() == 1 {
+                    break;
+                }
+            }
+            Ok(())
+        })
+        .await
+    });
+    run.await.unwrap();
 }

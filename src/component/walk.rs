@@ -73,7 +73,7 @@ struct Walk<'a> {
     crew: Crew<Fresh>,
     /// For each affected node, how many of its inputs are not settled yet.
     waiting: BTreeMap<usize, usize>,
-    /// Nodes all of whose inputs are settled, and which have not been looked at yet.
+    /// Nodes all of whose inputs are settled, and one of them has changed.
     free: VecDeque<usize>,
     /// Nodes that are settled, and whose dependants have not been told yet.
     settled: VecDeque<usize>,
@@ -105,10 +105,10 @@ impl Walk<'_> {
         self.mark_affected();
         loop {
             if let Some(node) = self.free.pop_front() {
-                self.visit(node)?;
+                self.build(node)?;
                 self.crew.breathe().await;
-            } else if let Some(node) = self.settled.pop_front() {
-                self.tell_dependants(node);
+            } else if !self.settled.is_empty() {
+                self.tell_dependants();
             } else if let Some(finished) = self.crew.next().await {
                 self.finish(finished)?;
             } else {
@@ -152,35 +152,34 @@ impl Walk<'_> {
                 *inputs.expect("a dependant of an affected node is affected") += 1;
             }
         }
+        // An input of theirs has changed, or they would wait.
         let free = self.waiting.iter().filter(|(_, inputs)| **inputs == 0);
         self.free.extend(free.map(|(node, _)| *node));
+        self.crew.look();
     }
 
-    fn tell_dependants(&mut self, settled: usize) {
-        for &dependant in &self.graph.nodes[settled].dependants {
-            let inputs = self
-                .waiting
-                .get_mut(&dependant)
-                .expect("it was marked as affected");
-            *inputs -= 1;
-            if *inputs == 0 {
-                self.free.push_back(dependant);
+    /// Goes on from all nodes that are settled. Those whose inputs are settled now, and have not
+    /// changed, are settled too.
+    fn tell_dependants(&mut self) {
+        let nodes = &self.graph.nodes;
+        while let Some(settled) = self.settled.pop_front() {
+            for &dependant in &nodes[settled].dependants {
+                let inputs = self
+                    .waiting
+                    .get_mut(&dependant)
+                    .expect("it was marked as affected");
+                *inputs -= 1;
+                if *inputs > 0 {
+                    continue;
+                }
+                let mut inputs = nodes[dependant].inputs.iter();
+                match inputs.any(|&input| self.draft.is_changed(input)) {
+                    true => self.free.push_back(dependant),
+                    false => self.settled.push_back(dependant),
+                }
             }
         }
-    }
-
-    /// All inputs of this node are settled.
-    fn visit(&mut self, index: usize) -> Result<(), Refused> {
-        let node = &self.graph.nodes[index];
-        if !node
-            .inputs
-            .iter()
-            .any(|&input| self.draft.is_changed(input))
-        {
-            self.settled.push_back(index);
-            return Ok(());
-        }
-        self.build(index)
+        self.crew.look();
     }
 
     /// Builds the node, if its inputs are others than before.
