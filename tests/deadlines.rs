@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -63,16 +64,19 @@ async fn a_build_that_uses_up_its_budget_is_not_said_to_block_its_thread() {
     in_time(run).await.unwrap();
 }
 
+/// Its comparison blocks while the barrier is closed.
+#[derive(Clone)]
+struct Part(u64, Barrier);
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        self.1.pass();
+        self.0 == other.0
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_comparison_that_blocks_meets_the_deadline_and_is_named() {
-    #[derive(Clone)]
-    struct Part(u64, Barrier);
-    impl PartialEq for Part {
-        fn eq(&self, other: &Self) -> bool {
-            self.1.pass();
-            self.0 == other.0
-        }
-    }
     let (dial, barrier) = (Dial::new(1), Barrier::default());
     let mut reload = Manager::new().timeout(SHORT);
     let number = reload.source("number", dial.clone()).await.unwrap();
@@ -230,4 +234,45 @@ async fn many_quick_builds_let_others_have_a_turn() {
         Ok(())
     });
     in_time(run).await.unwrap();
+}
+
+/// A reload is refused while a comparison of this collection blocks, and it is named.
+async fn is_named_when_it_blocks(reload: Manager, dial: Dial, barrier: Barrier) {
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        dial.set(2);
+        let error = in_time(handle.reload("test")).await.unwrap_err();
+        barrier.open();
+        assert!(error.is_rejected(), "{error:?}");
+        let step = error.report().unwrap().step("many").unwrap();
+        assert!(step.error().unwrap().is_timeout(), "{error:?}");
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_comparison_of_the_settings_of_a_collection_meets_the_deadline() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let mut reload = Manager::new().timeout(SHORT);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let blocks = barrier.clone();
+    let settings = move |n: Lease<u64>| BTreeMap::from([("a", Part(*n, blocks.clone()))]);
+    let build = async |_, part: Part| Ok(part.0);
+    reload.each("many", &number, settings, build).await.unwrap();
+    is_named_when_it_blocks(reload, dial, barrier).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_comparison_of_the_inputs_of_a_collection_meets_the_deadline() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let mut reload = Manager::new().timeout(SHORT);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let blocks = barrier.clone();
+    let part = number.map(move |n| Part(*n, blocks.clone()));
+    let settings = |part: Part| BTreeMap::from([("a", part.0)]);
+    let build = async |_, n: u64| Ok(n);
+    reload.each("many", part, settings, build).await.unwrap();
+    is_named_when_it_blocks(reload, dial, barrier).await;
 }

@@ -145,7 +145,8 @@ where
 
     /// How long the build of one value may take (default: [`Manager::timeout`]); changed and added
     /// ones are built concurrently. Past it the build is dropped, and the reload is refused, which
-    /// names the key. The function that tells the settings has as long, too.
+    /// names the key. The function that tells the settings has as long, too, and so has the comparison
+    /// of all of them with those before.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -35,8 +35,8 @@ pub(in crate::component) struct Members {
     pub(crate) retire: Option<Weak<Retire>>,
     /// How long the build of one may take.
     pub(crate) timeout: Duration,
-    /// The call that tells which there are. The collection as a whole may take as long as all of its
-    /// members, so it has no time of its own.
+    /// What is asked of the app to tell which there are and which stay. The collection as a whole may
+    /// take as long as all of its members, so it has no time of its own.
     pub(crate) telling: Arc<Entry>,
 }
 
@@ -104,18 +104,18 @@ where
     S: Setting,
 {
     fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool {
+        // If that is busy, the start says so.
+        let _telling = self.members.telling.enter();
         !self.inputs.is_unchanged(draft, seen(committed.inputs()))
     }
 
     fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
+        let Ok(_telling) = self.members.telling.enter() else {
+            return Box::pin(ready(Err(StepError::busy().into())));
+        };
         let (values, seen) = self.inputs.values(draft);
         let inputs: Inputs = Arc::new(seen);
-        let settings = {
-            let Ok(_telling) = self.members.telling.enter() else {
-                return Box::pin(ready(Err(StepError::busy().into())));
-            };
-            F::clone(&self.settings)(values)
-        };
+        let settings = F::clone(&self.settings)(values);
         let mut built: BTreeMap<K, Lease<Value<Fut>>> = BTreeMap::new();
         let mut due = Vec::new();
         let before = committed.map(|slot| Slot::<Keyed<K, Value<Fut>>>::of(slot).value());
@@ -124,7 +124,7 @@ where
                 Some(lease) if is_built_from(lease, &setting) => {
                     built.insert(key, lease.clone());
                 }
-                _ => due.push((key, setting)),
+                _ => due.push((self.members.home::<K, Value<Fut>>(&key), key, setting)),
             }
         }
         let members = Arc::clone(&self.members);
@@ -135,33 +135,34 @@ where
             let mut crew = Crew::new(members.ledger.clock());
             let mut keys = Vec::new();
             let mut done = Vec::new();
-            for (id, (key, setting)) in due.into_iter().enumerate() {
-                let home = members.home::<K, Value<Fut>>(&key);
+            for (id, (home, key, setting)) in due.into_iter().enumerate() {
                 if busy.contains(&home.name) {
                     return Err(failed(&key, StepError::busy()));
                 }
                 let timeout = members.timeout;
                 let entry = members.ledger.add(Kind::Member, &home.name, timeout);
-                let build = build.clone();
-                let (given, anchor) = (key.clone(), Arc::clone(&inputs));
+                let anchor = Arc::clone(&inputs);
                 // In a slot from the beginning: whatever becomes of the others, it is retired.
                 let make = || {
-                    let future = build(given, setting.clone());
+                    let future = build.clone()(key.clone(), setting.clone());
                     Made::Future(Box::pin(async move {
                         let value = future.await.into_result()?;
                         let setting = Origin::Built(Arc::new(setting));
                         Ok(Lease::new(Slot::new(&home, value, setting, Some(anchor))))
                     }))
                 };
-                keys.push(key);
                 done.extend(crew.push(id, &entry, make));
+                keys.push(key);
                 crew.breathe().await;
             }
             loop {
-                for finished in done.drain(..) {
-                    let key = &keys[finished.id];
-                    let lease = finished.result.map_err(|error| failed(key, error))?;
-                    built.insert(key.clone(), lease);
+                if !done.is_empty() {
+                    let _telling = members.telling.enter()?;
+                    for finished in done.drain(..) {
+                        let key: &K = &keys[finished.id];
+                        let lease = finished.result.map_err(|error| failed(key, error))?;
+                        built.insert(key.clone(), lease);
+                    }
                 }
                 match crew.next().await {
                     Some(finished) => done.push(finished),
