@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rekindle::{Lease, Manager, Outcome};
+use rekindle::{Action, Lease, Manager, Outcome};
 use support::{Barrier, Dial, in_time};
 use tokio::task::{consume_budget, yield_now};
 
@@ -275,4 +275,33 @@ async fn a_comparison_of_the_inputs_of_a_collection_meets_the_deadline() {
     let build = async |_, n: u64| Ok(n);
     reload.each("many", part, settings, build).await.unwrap();
     is_named_when_it_blocks(reload, dial, barrier).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_step_that_blocks_is_to_blame_and_not_one_that_waits_beside_it() {
+    let barrier = Barrier::default();
+    let mut reload = Manager::new().timeout(SHORT);
+    let waits = async || {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Ok(1)
+    };
+    // It begins first, so its time is up first.
+    reload.source("waits", waits).await.unwrap();
+    let blocks = barrier.clone();
+    let build = async move || {
+        blocks.pass();
+        Ok(1)
+    };
+    reload.source("blocks", build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        let error = in_time(handle.reload("test")).await.unwrap_err();
+        barrier.open();
+        let report = error.report().unwrap();
+        assert_eq!(report.failure().unwrap().name(), "blocks", "{report}");
+        assert_ne!(report.step("waits").unwrap().action(), Action::Failed);
+        Ok(())
+    });
+    in_time(run).await.unwrap();
 }

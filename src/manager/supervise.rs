@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::core::Core;
 use super::reload::{Ending, Next, Reload};
 use super::task::Task;
-use super::worker::{Running, SLACK, is_overdue, let_go, running, work};
+use super::worker::{Running, SLACK, is_late, let_go, running, work};
 use crate::aside::wake_at;
 use crate::race::{Either, race};
 use crate::{Action, Outcome, Step, inside};
@@ -111,7 +111,7 @@ impl<'a> Supervisor<'a> {
             return;
         };
         let running = running(self.core, &reload);
-        let overdue: Vec<Step> = running.iter().filter_map(overdue).collect();
+        let overdue = overdue(&running);
         if !overdue.is_empty() {
             self.give_up(&reload, overdue).await;
         }
@@ -188,9 +188,19 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// What a step that is overdue failed of.
-fn overdue(running: &Running) -> Option<Step> {
-    let (entry, since) = running;
-    let took = since.as_ref()?.elapsed();
-    is_overdue(running).then(|| Step::failed(entry, entry.overdue(), took))
+/// What has failed, if something is overdue: those that block their thread and whose time is up. The
+/// others may do no more than wait for that thread; they have failed only if nothing blocks one.
+fn overdue(running: &[Running]) -> Vec<Step> {
+    let late = |by: Duration| running.iter().filter(move |it| is_late(it, by));
+    if late(SLACK).next().is_none() {
+        return Vec::new();
+    }
+    let block = late(Duration::ZERO).filter(|(entry, _)| entry.is_polling());
+    let block: Vec<_> = block.collect();
+    let failed = if block.is_empty() { late(SLACK).collect() } else { block };
+    let step = |(entry, since): &Running| {
+        let took = since.map_or(Duration::ZERO, |since| since.elapsed());
+        Step::failed(entry, entry.overdue(), took)
+    };
+    failed.into_iter().map(step).collect()
 }

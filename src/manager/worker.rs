@@ -76,7 +76,7 @@ async fn conclude(core: &Core, reload: &Reload, ending: Ending) -> Next {
 /// ledger says that it still runs.
 pub(super) async fn let_go(core: &Core, reload: &Reload) {
     let give_up = Instant::now() + LETTING_GO;
-    let may_end = |it: &Running| !(it.0.is_polling() && is_overdue(it));
+    let may_end = |it: &Running| !(it.0.is_polling() && is_late(it, SLACK));
     while running(core, reload).iter().any(may_end) && Instant::now() < give_up {
         sleep(Duration::from_millis(1)).await;
     }
@@ -88,9 +88,9 @@ pub(super) type Running = (Arc<Entry>, Option<Instant>);
 /// How long after its deadline a step is taken to block its thread.
 pub(super) const SLACK: Duration = Duration::from_millis(100);
 
-/// Whether it should have ended, and for so long that it cannot be stopped.
-pub(super) fn is_overdue((entry, since): &Running) -> bool {
-    since.is_some_and(|since| since.elapsed() >= entry.timeout() + SLACK)
+/// Whether its time has been up for so long.
+pub(super) fn is_late((entry, since): &Running, by: Duration) -> bool {
+    since.is_some_and(|since| since.elapsed() >= entry.timeout() + by)
 }
 
 /// The steps of this reload that run.
