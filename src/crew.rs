@@ -1,9 +1,9 @@
-//! Runs many steps of the app's code concurrently: in place while they are quick, on all cores once
-//! one of them proves slow.
+//! Runs many steps of the app's code concurrently: in place those that are over with one quick poll,
+//! in tasks all others.
 //!
 //! Most steps are done with their first poll; for those, a task each would cost several times the
-//! step itself. So steps are polled in place, one after the other, until a poll takes longer than
-//! [`SLOW`]; from then on all steps of this crew are spawned.
+//! step itself. So steps are polled in place, one after the other. One that has to wait goes on in a
+//! task; and once a poll has taken longer than [`SLOW`], all steps of this crew begin in one.
 
 mod clock;
 mod entry;
@@ -11,15 +11,15 @@ mod gate;
 mod job;
 mod ledger;
 mod waiting;
-mod woken;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::yield_now;
+use tokio::task::{unconstrained, yield_now};
+use tokio::time::sleep;
 
 pub(crate) use clock::{CENTURY, Clock, Moment};
 pub(crate) use entry::{Entry, Kind};
@@ -30,6 +30,7 @@ pub(crate) use ledger::Ledger;
 use waiting::Waiting;
 
 use crate::StepError;
+use crate::race::{Either, race};
 
 /// A poll that takes longer than this is computing, or blocking, and belongs on another core.
 const SLOW: Duration = Duration::from_micros(250);
@@ -48,7 +49,11 @@ pub(crate) struct Finished<T> {
 pub(crate) struct Crew<T> {
     /// Made for the first step that is not over with its first poll.
     waiting: Option<Box<Waiting<T>>>,
+    /// Whether a poll was slow, so that no step is polled in place any more.
     slow: bool,
+    /// Whether a step was spawned whose task is the next on this very thread, where the next step may
+    /// block it.
+    spawned: bool,
     /// When the clock was looked at last, which is when the last poll ended. What is polled next
     /// begins then, so that each poll costs one look; work in between asks for one of its own.
     now: Moment,
@@ -62,6 +67,7 @@ impl<T: Send + 'static> Crew<T> {
         Self {
             waiting: None,
             slow: false,
+            spawned: false,
             now,
             turn_began: now,
             clock,
@@ -75,30 +81,23 @@ impl<T: Send + 'static> Crew<T> {
         entry: &Arc<Entry>,
         make: impl FnOnce() -> Made<'static, T>,
     ) -> Option<Finished<T>> {
-        let started = self.now;
-        // Most are ready at once and need no waker. Those that are not are polled a second time
-        // with one.
-        let mut cx = Context::from_waker(Waker::noop());
-        let result = match self.slow {
-            true => Job::start(entry, || make().into_future()).map(FirstPoll::Pending),
-            false => Job::start_and_poll(entry, started, make, &mut cx),
-        };
-        self.now = self.clock.now();
+        let (started, in_place) = (self.now, !self.slow);
+        let first = Job::start_and_poll(entry, started, in_place, make);
+        self.look();
         let took = self.now.after(started);
-        let finished = match result {
+        self.slow = self.slow || is_slow(took);
+        let result = match first {
+            Ok(FirstPoll::Ready(value)) => Ok(value),
             Ok(FirstPoll::Pending(job)) => {
                 let waiting = self.waiting.get_or_insert_with(Box::default);
-                match self.slow {
-                    true => waiting.spawn(id, job),
-                    false => waiting.poll_here(id, job, started),
-                }
-                None
+                waiting.spawn(id, job, in_place.then_some(started));
+                self.spawned = in_place;
+                self.look();
+                return None;
             }
-            Ok(FirstPoll::Ready(value)) => Some(Ok(value)),
-            Err(error) => Some(Err(error)),
+            Err(error) => Err(error),
         };
-        self.look_at(took);
-        finished.map(|result| Finished { id, result, took })
+        Some(Finished { id, result, took })
     }
 
     /// The next step that has ended, or whose time is up; `None` when there are none.
@@ -108,11 +107,17 @@ impl<T: Send + 'static> Crew<T> {
     /// Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Finished<T>> {
         self.breathe().await;
-        poll_fn(|cx| self.poll_next(cx)).await
+        let finished = self.waiting.as_mut()?.next().await;
+        self.look();
+        finished
     }
 
-    /// Lets other tasks have their turn, if steps were pushed for long enough.
+    /// Lets other tasks have their turn, if steps were pushed for long enough, or one that waits.
     pub(crate) async fn breathe(&mut self) {
+        if std::mem::take(&mut self.spawned) {
+            step_back().await;
+            self.look();
+        }
         if self.now.after(self.turn_began) > TURN {
             yield_now().await;
             self.look();
@@ -129,68 +134,37 @@ impl<T: Send + 'static> Crew<T> {
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = (usize, Duration)> {
         self.waiting.iter().flat_map(|waiting| waiting.unfinished())
     }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
-        let Some(waiting) = &self.waiting else {
-            return Poll::Ready(None);
-        };
-        waiting.woken.register(cx.waker());
-        let woken = waiting.woken.len();
-        let turn = self.clock.now();
-        self.now = turn;
-        // No more than were woken by now: those that wake themselves are polled again after the alarm
-        // was looked at. Whoever is woken wakes this task too, so nobody is forgotten.
-        for _ in 0..woken {
-            let Some(poll) = self.poll_woken() else {
-                continue;
-            };
-            let began = std::mem::replace(&mut self.now, self.clock.now());
-            self.look_at(self.now.after(began));
-            if poll.is_ready() {
-                return poll.map(Some);
-            }
-            if self.now.after(turn) > TURN {
-                // The rest comes after the others had their turn.
-                cx.waker().wake_by_ref();
-                break;
-            }
-        }
-        match &mut self.waiting {
-            Some(waiting) => waiting.poll_others(cx),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn poll_woken(&mut self) -> Option<Poll<Finished<T>>> {
-        let waiting = self.waiting.as_mut()?;
-        let id = waiting.woken.pop()?;
-        waiting.poll(id)
-    }
-
-    /// After a poll that took so long: from a slow one on, all steps are spread over the cores, if
-    /// there are several.
-    fn look_at(&mut self, took: Duration) {
-        if took <= SLOW || self.slow {
-            return;
-        }
-        self.slow = Handle::current().metrics().num_workers() > 1;
-        if let Some(waiting) = self.waiting.as_mut().filter(|_| self.slow) {
-            waiting.spread();
-        }
-    }
 }
 
-/// Runs one step, with its deadline.
-pub(crate) async fn run_alone<T: Send + 'static>(
+/// Whether the others had better run on another core, after a poll that took so long.
+fn is_slow(took: Duration) -> bool {
+    took > SLOW && Handle::current().metrics().num_workers() > 1
+}
+
+/// Lets the next task of this thread go first. If that blocks it, another thread goes on with this
+/// one, as it could not after `yield_now`.
+async fn step_back() {
+    let mut back = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut back, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Runs one step, with its deadline, in place.
+pub(crate) async fn run_alone<T>(
     entry: &Arc<Entry>,
     make: impl FnOnce() -> BoxFuture<'static, T>,
 ) -> Result<T, StepError> {
-    let mut crew = Crew::new(entry.clock());
-    if let Some(finished) = crew.push(0, entry, || Made::Future(make())) {
-        return finished.result;
+    let job = Job::start(entry, make)?;
+    // Not on the budget that tokio gives a task, which the step may use up.
+    let time_is_up = unconstrained(sleep(entry.timeout()));
+    match race(job, time_is_up).await {
+        Either::First(result) => result,
+        Either::Second(()) => Err(entry.overdue()),
     }
-    crew.next()
-        .await
-        .expect("a crew of one has a result")
-        .result
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -176,6 +176,44 @@ async fn builds_that_a_refusal_cut_short_are_not_in_the_way_of_the_next_reload()
             dial.set(100 + round);
             handle.reload("good").await?;
         }
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_only_waited_beside_a_step_that_blocks_is_not_in_the_way_of_the_next_reload() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut reload = Manager::new().timeout(SHORT);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    for name in ["waits", "waits too"] {
+        let waits = async || {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(1)
+        };
+        reload.source(name, waits).await.unwrap();
+    }
+    let (blocks, ends) = (barrier.clone(), Arc::clone(&ended));
+    let build = async move |n: Lease<u64>| {
+        if *n == 2 {
+            blocks.pass();
+            ends.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    };
+    reload.derive("blocks", &number, build).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        assert_eq!(error.report().unwrap().failure().unwrap().name(), "blocks");
+        // As it was: so what blocks need not start again.
+        dial.set(1);
+        reload_until_it_works(&handle).await;
+        assert!(!ended.load(Ordering::SeqCst));
+        barrier.open();
         Ok(())
     });
     in_time(run).await.unwrap();

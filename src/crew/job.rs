@@ -1,9 +1,9 @@
 //! One call into the app's code: panics caught, and seen in the ledger while it runs.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::clock::Moment;
 use super::entry::Entry;
@@ -18,15 +18,6 @@ pub(crate) enum Made<'a, T> {
     /// It is over already.
     Ready(T),
     Future(BoxFuture<'a, T>),
-}
-
-impl<'a, T: Send + 'a> Made<'a, T> {
-    pub(super) fn into_future(self) -> BoxFuture<'a, T> {
-        match self {
-            Self::Ready(value) => Box::pin(ready(Ok(value))),
-            Self::Future(future) => future,
-        }
-    }
 }
 
 /// A future of the app's with its entry in the ledger. The entry says that it runs from here until
@@ -57,20 +48,28 @@ impl<'a, T> Job<'a, T> {
         Ok(job)
     }
 
-    /// Like [`start`](Self::start) at that moment, and the first poll with it: most steps are over
-    /// then, and have cost no more than they had to.
+    /// Like [`start`](Self::start) at that moment, and if it is `in_place`, the first poll with it:
+    /// most steps are over then, and have cost no more than they had to.
     pub(super) fn start_and_poll(
         entry: &Arc<Entry>,
         now: Moment,
+        in_place: bool,
         make: impl FnOnce() -> Made<'a, T>,
-        cx: &mut Context<'_>,
     ) -> Result<FirstPoll<'a, T>, StepError> {
         entry.start_job(now)?;
         let mut future = None;
         let polling = entry.begin_polling();
         let polled = catch(|| match make() {
             Made::Ready(value) => Poll::Ready(Ok(value)),
-            Made::Future(made) => future.insert(made).as_mut().poll(cx),
+            Made::Future(made) => {
+                let made = future.insert(made);
+                // Nobody is to be woken: one that is pending is polled again, by the task that it gets.
+                let mut cx = Context::from_waker(Waker::noop());
+                match in_place {
+                    true => made.as_mut().poll(&mut cx),
+                    false => Poll::Pending,
+                }
+            }
         });
         if let Ok(Poll::Pending) = polled {
             drop(polling);
@@ -130,6 +129,7 @@ impl<T> Drop for Job<'_, T> {
                 .entry
                 .polling(|| drop_quietly(&self.entry.name, future));
         }
+        self.entry.set_task(None);
         self.entry.end();
     }
 }

@@ -1,7 +1,7 @@
-//! The steps of a crew that were not over with their first poll.
+//! The steps of a crew that were not over with their first poll: each is a task.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,34 +14,23 @@ use super::Finished;
 use super::clock::Moment;
 use super::entry::Entry;
 use super::job::Job;
-use super::woken::{WakeOne, Woken};
-use crate::{StepError, inside};
+use crate::inside;
 
-/// Steps that are polled here, or were spawned. Dropping it drops them all.
+/// Steps that were spawned. Dropping it drops them all.
 pub(super) struct Waiting<T> {
-    members: BTreeMap<usize, Member<T>>,
+    members: BTreeMap<usize, Member>,
     /// For each member, when to look whether its time is up.
     deadlines: BTreeSet<(Instant, usize)>,
     /// Sleeps until the first of `deadlines`.
     alarm: Option<Pin<Box<Sleep>>>,
-    pub(super) woken: Arc<Woken>,
-    spawned: JoinSet<Finished<T>>,
+    tasks: JoinSet<Finished<T>>,
 }
 
-struct Member<T> {
+struct Member {
     entry: Arc<Entry>,
     /// When to look whether its time is up.
     deadline: Instant,
-    place: Place<T>,
-}
-
-enum Place<T> {
-    Here {
-        job: Job<'static, T>,
-        waker: Arc<WakeOne>,
-        started: Instant,
-    },
-    Spawned(AbortHandle),
+    task: AbortHandle,
 }
 
 impl<T> Default for Waiting<T> {
@@ -50,43 +39,42 @@ impl<T> Default for Waiting<T> {
             members: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             alarm: None,
-            woken: Arc::default(),
-            spawned: JoinSet::new(),
+            tasks: JoinSet::new(),
         }
     }
 }
 
 impl<T: Send + 'static> Waiting<T> {
-    /// Takes on a step that was polled once, without a waker.
-    pub(super) fn poll_here(&mut self, id: usize, job: Job<'static, T>, started: Moment) {
-        let waker = WakeOne::new(id, &self.woken);
+    /// Takes on a step. `started` is when its time began; `None` if that is when it gets a core.
+    pub(super) fn spawn(&mut self, id: usize, job: Job<'static, T>, started: Option<Moment>) {
         let entry = Arc::clone(job.entry());
-        let started = entry.clock().instant(started);
-        let place = Place::Here {
-            job,
-            waker,
-            started,
-        };
-        self.add(id, entry, place, started);
-    }
-
-    /// Takes on a step that is to wait for a core; its time begins then.
-    pub(super) fn spawn(&mut self, id: usize, job: Job<'static, T>) {
-        let entry = Arc::clone(job.entry());
-        entry.queue();
-        let place = self.spawned(id, job, None);
-        self.add(id, entry, place, Instant::now());
-    }
-
-    /// From now on all wait for a core.
-    pub(super) fn spread(&mut self) {
-        for (id, member) in std::mem::take(&mut self.members) {
-            let place = match member.place {
-                Place::Here { job, started, .. } => self.spawned(id, job, Some(started)),
-                spawned @ Place::Spawned(_) => spawned,
-            };
-            self.members.insert(id, Member { place, ..member });
+        let started = started.map(|started| entry.clock().instant(started));
+        if started.is_none() {
+            entry.queue();
         }
+        let deadline = started.unwrap_or_else(Instant::now) + entry.timeout();
+        self.deadlines.insert((deadline, id));
+        let begins = Arc::clone(&entry);
+        let job = async move {
+            let started = started.unwrap_or_else(|| {
+                begins.begin();
+                Instant::now()
+            });
+            let result = job.await;
+            Finished {
+                id,
+                result,
+                took: started.elapsed(),
+            }
+        };
+        let task = self.tasks.spawn(inside::same(inside::manager(), job));
+        entry.set_task(Some(task.clone()));
+        let member = Member {
+            entry,
+            deadline,
+            task,
+        };
+        self.members.insert(id, member);
     }
 
     /// The steps that have not ended, and for how long their time has run.
@@ -94,19 +82,13 @@ impl<T: Send + 'static> Waiting<T> {
         self.members.iter().map(|(id, member)| (*id, member.took()))
     }
 
-    /// Polls one that was woken, if it still waits here.
-    pub(super) fn poll(&mut self, id: usize) -> Option<Poll<Finished<T>>> {
-        let member = self.members.get_mut(&id)?;
-        let Place::Here { job, waker, .. } = &mut member.place else {
-            return None;
-        };
-        let poll = waker.poll(Pin::new(job));
-        Some(poll.map(|result| self.finish(id, result)))
+    /// The next one that has ended, or whose time is up; `None` when there are none.
+    pub(super) async fn next(&mut self) -> Option<Finished<T>> {
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// One that has ended elsewhere, or whose time is up; `None` when there are none.
-    pub(super) fn poll_others(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
-        while let Poll::Ready(Some(joined)) = self.spawned.poll_join_next(cx) {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
+        while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
             // A task that was aborted, because its time was up, has been answered for already.
             if let Ok(finished) = joined
                 && let Some(member) = self.members.remove(&finished.id)
@@ -116,8 +98,7 @@ impl<T: Send + 'static> Waiting<T> {
             }
         }
         if let Some(id) = self.poll_alarm(cx) {
-            let overdue = self.members[&id].entry.overdue();
-            return Poll::Ready(Some(self.finish(id, Err(overdue))));
+            return Poll::Ready(Some(self.time_is_up(id)));
         }
         match self.members.is_empty() {
             true => Poll::Ready(None),
@@ -154,54 +135,25 @@ impl<T: Send + 'static> Waiting<T> {
         }
     }
 
-    fn add(&mut self, id: usize, entry: Arc<Entry>, place: Place<T>, started: Instant) {
-        let deadline = started + entry.timeout();
-        self.deadlines.insert((deadline, id));
-        let member = Member {
-            entry,
-            deadline,
-            place,
-        };
-        self.members.insert(id, member);
-    }
-
-    fn finish(&mut self, id: usize, result: Result<T, StepError>) -> Finished<T> {
-        let member = self.members.remove(&id).expect("only a member finishes");
+    fn time_is_up(&mut self, id: usize) -> Finished<T> {
+        let member = self
+            .members
+            .remove(&id)
+            .expect("only a member has a deadline");
         self.deadlines.remove(&(member.deadline, id));
-        let took = member.took();
-        if let Place::Spawned(task) = &member.place {
-            task.abort();
+        member.task.abort();
+        Finished {
+            id,
+            result: Err(member.entry.overdue()),
+            took: member.took(),
         }
-        Finished { id, result, took }
-    }
-
-    /// `started` is when its time began; `None` if that is when it gets a core.
-    fn spawned(&mut self, id: usize, job: Job<'static, T>, started: Option<Instant>) -> Place<T> {
-        let entry = Arc::clone(job.entry());
-        let job = async move {
-            let started = started.unwrap_or_else(|| {
-                entry.begin();
-                Instant::now()
-            });
-            let result = job.await;
-            Finished {
-                id,
-                result,
-                took: started.elapsed(),
-            }
-        };
-        Place::Spawned(self.spawned.spawn(inside::same(inside::manager(), job)))
     }
 }
 
-impl<T> Member<T> {
+impl Member {
     fn took(&self) -> Duration {
-        match &self.place {
-            Place::Here { started, .. } => started.elapsed(),
-            Place::Spawned(_) => self
-                .entry
-                .since()
-                .map_or(Duration::ZERO, |since| since.elapsed()),
-        }
+        self.entry
+            .since()
+            .map_or(Duration::ZERO, |since| since.elapsed())
     }
 }

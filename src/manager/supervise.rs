@@ -159,7 +159,10 @@ impl<'a> Supervisor<'a> {
             (false, true) => Ending::Outcome(Outcome::Partial),
             (false, false) => Ending::Outcome(Outcome::Rejected),
         };
-        let running = running(core, reload).into_iter().map(|(entry, since)| {
+        let running = running(core, reload);
+        // The worker cannot end those that wait while another step blocks its thread.
+        running.iter().for_each(|(entry, _)| entry.abort());
+        let running = running.into_iter().map(|(entry, since)| {
             let took = since.map_or(Duration::ZERO, |since| since.elapsed());
             Step::new(&entry, Action::Abandoned, took)
         });
@@ -197,7 +200,11 @@ fn overdue(running: &[Running]) -> Vec<Step> {
     }
     let block = late(Duration::ZERO).filter(|(entry, _)| entry.is_polling());
     let block: Vec<_> = block.collect();
-    let failed = if block.is_empty() { late(SLACK).collect() } else { block };
+    let failed = if block.is_empty() {
+        late(SLACK).collect()
+    } else {
+        block
+    };
     let step = |(entry, since): &Running| {
         let took = since.map_or(Duration::ZERO, |since| since.elapsed());
         Step::failed(entry, entry.overdue(), took)
