@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,7 +18,6 @@ mod core;
 mod drain;
 mod handle;
 mod options;
-mod parts;
 mod policy;
 mod probation;
 mod queue;
@@ -47,9 +47,12 @@ use crate::crew::{Kind, Ledger};
 use crate::live::{Arrival, Home, Publication, Reaper, Retire};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
-use crate::{BoxError, Error};
+use crate::{
+    Apply, BoxError, Built, Component, Done, Each, Error, Inputs, Notifier, Reloader, Selection,
+    Source,
+};
 use attend::Attended;
-use probation::Probation;
+use probation::{Probation, Probe};
 use serve::CloseOnDrop;
 use shared::Shared;
 
@@ -135,6 +138,101 @@ impl Manager {
         }
     }
 
+    /// Puts each new generation on probation, and goes back to the previous one if it fails.
+    ///
+    /// After the commit, and after the [effects](Self::apply), `probe` is called: at once, then every
+    /// second (ten times, if `duration` is less than ten seconds), and a last time when `duration` is
+    /// over. If it fails, panics, or takes longer than the [timeout](Self::timeout), or if an effect
+    /// failed, the values of the previous generation, which were kept, are published again as a new
+    /// generation: their tasks are started again, effects whose inputs changed back run again, and what
+    /// failed is retired. The report says [`RolledBack`](crate::Outcome::RolledBack), and why.
+    /// Reloaders ([`add`](Self::add)) cannot be undone, so they run when the probation has been passed.
+    ///
+    /// What has failed is held back: as long as all the sources that changed in it have the
+    /// [stamps](crate::Stamp) that they had, reloads are refused before anything is built from them,
+    /// instead of going forward and back at every trigger. Any edit of one of them counts, also if it
+    /// is edited back. Effects that could not be run when it was rolled back are tried again all the
+    /// same.
+    ///
+    /// A [task](crate::Component::runs) that ends the run ([`OnExit::Stop`](crate::OnExit::Stop)) and
+    /// began with the new generation ends the probation instead: it has failed.
+    ///
+    /// Whoever asked for the reload waits for the verdict. A reload that is asked for during the
+    /// probation forces it: the probe is called a last time, at once, and then that reload runs. At a
+    /// stop the new generation stays.
+    ///
+    /// [`Status::is_on_probation`](crate::Status::is_on_probation) tells that one is under way.
+    ///
+    /// In reports a verdict is a step named `probation`. By default there is no probation: effects that
+    /// fail make the reload [partial](crate::Outcome::Partial).
+    ///
+    /// What it keeps it keeps whole: the previous values begin to [drain](Self::drain) when the
+    /// probation has been passed. A [check](crate::Handle::check) that is asked for during the
+    /// probation waits for its end. Sources without a stamp do not count in what is held back, because
+    /// nobody can tell whether they have been edited.
+    ///
+    /// Known as *commit confirm* from the configuration of routers.
+    ///
+    /// # Panics
+    ///
+    /// If a component is named `probation`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    /// use std::time::Duration;
+    /// use rekindle::{Manager, Outcome};
+    ///
+    /// static FILE: AtomicU32 = AtomicU32::new(10);
+    /// static LOAD: AtomicU32 = AtomicU32::new(5);
+    ///
+    /// let mut reload = Manager::new().probation(Duration::from_millis(20), async || {
+    ///     match LOAD.load(Relaxed) {
+    ///         0..10 => Ok(()),
+    ///         _ => Err("too much load".into()),
+    ///     }
+    /// });
+    /// let limit = reload.source("limit", async || Ok(FILE.load(Relaxed))).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         FILE.store(1_000, Relaxed);
+    ///         LOAD.store(900, Relaxed);
+    ///         let error = handle.reload("example").await.unwrap_err();
+    ///         let report = error.report().expect("it was made");
+    ///         assert_eq!(report.outcome(), Outcome::RolledBack);
+    ///         assert_eq!((*limit.load(), report.generation()), (10, 3));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn probation<F, Fut>(mut self, duration: Duration, probe: F) -> Self
+    where
+        F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        let name = probation::NAME.into();
+        let entry = self.ledger.add(Kind::Probe, &name, self.timeout);
+        // Reports list it beside the components.
+        assert!(
+            self.probation.is_some() || self.check_name(&name).is_ok(),
+            "a component has the name under which reports list the probation",
+        );
+        self.claim_name(&name);
+        let probe: Probe = Box::new(move || {
+            let future = probe.clone()();
+            Box::pin(async move { future.await.into_result() })
+        });
+        self.probation = Some(Probation {
+            duration,
+            entry,
+            probe: Quiet::new(&name, probe),
+        });
+        self
+    }
+
     /// The way to ask for reloads and for the status.
     ///
     /// ```
@@ -154,6 +252,239 @@ impl Manager {
     /// ```
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.shared))
+    }
+
+    /// Adds a component that is read from outside: a file, or an `async || Ok(value)` closure.
+    ///
+    /// `.await` reads the first value. Every reload reads it again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let home = reload.source("home", async || Ok(std::env::var("HOME")?)).await?;
+    /// # drop(home);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn source<S: Source>(
+        &mut self,
+        name: impl Into<String>,
+        source: S,
+    ) -> Component<'_, S::Value> {
+        Component::from_source(self, &name.into().into(), source)
+    }
+
+    /// Adds a component that is computed from others.
+    ///
+    /// `.await` builds the first value. A reload builds it again when its [`Inputs`] changed, with
+    /// their new values. Components that do not depend on each other are built concurrently, and on
+    /// all cores if they compute. A build that blocks its thread cannot be stopped: move blocking
+    /// work to `spawn_blocking`.
+    ///
+    /// The closure is cloned for each call, so it may move its captures into the future.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let width = reload.source("width", async || Ok(3)).await?;
+    /// let height = reload.source("height", async || Ok(4)).await?;
+    /// let area = reload.derive("area", (&width, &height), async |(w, h)| Ok(*w * *h)).await?;
+    /// assert_eq!(*area.load(), 12);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn derive<I, F, Fut>(
+        &mut self,
+        name: impl Into<String>,
+        inputs: I,
+        build: F,
+    ) -> Component<'_, <Fut::Output as Built>::Value>
+    where
+        I: Inputs,
+        F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Built> + Send + 'static,
+    {
+        Component::derived(self, &name.into().into(), &inputs, build)
+    }
+
+    /// Adds a collection: a component with one value per key. See [`Each`].
+    ///
+    /// `settings` tells from the inputs which keys there are, and the setting of each; `build` makes
+    /// the value of one key. A reload builds the keys that are new and those whose setting is another
+    /// (`PartialEq`), concurrently; all others keep the value that they have, the same instance. One
+    /// that cannot be built refuses the reload, and is named by its key, which is therefore no secret.
+    /// Both functions are cloned for each call.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::collections::BTreeMap;
+    ///
+    /// #[derive(Clone, PartialEq)]
+    /// struct Upstream {
+    ///     address: String,
+    /// }
+    /// struct Config {
+    ///     upstreams: BTreeMap<String, Upstream>,
+    /// }
+    /// struct Pool(String);
+    ///
+    /// # let mut reload = rekindle::Manager::new();
+    /// # let upstream = Upstream { address: "[::1]:80".into() };
+    /// # let upstreams = BTreeMap::from([("web".to_owned(), upstream)]);
+    /// # let read = async || Ok(Config { upstreams });
+    /// let config = reload.source("config", read).await?;
+    /// let pools = reload
+    ///     .each(
+    ///         "pools",
+    ///         config.select(|config| &config.upstreams),
+    ///         |upstreams| upstreams,
+    ///         async |_name, upstream| Ok(Pool(upstream.address)),
+    ///     )
+    ///     .retire(async |old: Pool| println!("closes the connections to {}", old.0))
+    ///     .await?;
+    /// assert_eq!(pools.load().get("web").expect("it is there").0, "[::1]:80");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn each<I, K, S, F, G, Fut>(
+        &mut self,
+        name: impl Into<String>,
+        inputs: I,
+        settings: F,
+        build: G,
+    ) -> Each<'_, K, <Fut::Output as Built>::Value>
+    where
+        I: Inputs,
+        K: Ord + Clone + fmt::Display + Send + Sync + 'static,
+        S: PartialEq + Clone + Send + Sync + 'static,
+        F: FnOnce(I::Values) -> BTreeMap<K, S> + Clone + Send + Sync + 'static,
+        G: FnOnce(K, S) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Built> + Send + 'static,
+    {
+        Each::new(self, &name.into().into(), &inputs, settings, build)
+    }
+
+    /// Adds a component for a setting that only a restart changes: it keeps the value that it had at
+    /// the start.
+    ///
+    /// When the selection is another after a reload, the report and the status list the name as
+    /// [pending](crate::Report::pending_restart), until it is the old one again. The reload is applied
+    /// as any other. What is derived from the handle is therefore never rebuilt because of it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+    ///
+    /// static WORKERS: AtomicU16 = AtomicU16::new(4);
+    ///
+    /// # let mut reload = rekindle::Manager::new();
+    /// let config = reload.source("config", async || Ok(WORKERS.load(Relaxed))).await?;
+    /// let workers = reload.pin("workers", config.map(|config| *config)).await?;
+    /// let handle = reload.handle();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         WORKERS.store(8, Relaxed);
+    ///         let report = handle.reload("example").await?;
+    ///         assert_eq!(report.pending_restart().collect::<Vec<_>>(), ["workers"]);
+    ///         assert_eq!((*config.load(), *workers.load()), (8, 4));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn pin<T, U>(
+        &mut self,
+        name: impl Into<String>,
+        selection: Selection<T, U>,
+    ) -> Component<'_, U>
+    where
+        T: Send + Sync + 'static,
+        U: Clone + PartialEq + Send + Sync + 'static,
+    {
+        Component::pinned(self, &name.into().into(), selection)
+    }
+
+    /// Adds an effect that pushes values into something that is not ours, such as a log filter.
+    ///
+    /// `.await` runs it for the first time. After that it runs, after the commit, whenever its
+    /// [`Inputs`] are others than when it last ran well: so one that failed is tried again by the
+    /// next reload.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::Error> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let level = reload.source("level", async || Ok("info".to_owned())).await?;
+    /// reload.apply("log level", &level, async |level| println!("level {level}")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply<I, F, Fut>(&mut self, name: impl Into<String>, inputs: I, effect: F) -> Apply<'_>
+    where
+        I: Inputs,
+        F: FnOnce(I::Values) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Done> + Send + 'static,
+    {
+        Apply::new(self, name.into().into(), inputs, effect)
+    }
+
+    /// Adds a reloader: an effect that runs in every reload, after the commit.
+    ///
+    /// Lower priorities run first, those of one priority concurrently, and a group that fails stops
+    /// the later ones. See [`Reloader`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let mut reload = rekindle::Manager::new();
+    /// reload.add(100, "audit", async |triggers| println!("reloaded because of {triggers}"));
+    /// reload.add(-1, "cache", async |_| Ok(())).timeout(Duration::from_secs(5));
+    /// ```
+    pub fn add(
+        &mut self,
+        priority: i32,
+        name: impl Into<String>,
+        reloader: impl Reloader,
+    ) -> Added<'_> {
+        let name = name.into().into();
+        let entry = self.ledger.add(Kind::Reloader, &name, self.timeout);
+        let hook = Hook {
+            entry: Arc::clone(&entry),
+            reloader: Quiet::new(&name, Arc::new(reloader)),
+        };
+        self.reloaders.entry(priority).or_default().push(hook);
+        Added {
+            entry,
+            manager: PhantomData,
+        }
+    }
+
+    /// Adds a notifier: what it yields triggers a reload. See [`Notifier`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    /// reload.on(receiver);
+    ///
+    /// let mut reports = reload.handle().subscribe();
+    /// reload
+    ///     .run(async move |_stop| {
+    ///         sender.send("etcd").await?;
+    ///         let report = reports.next().await.expect("the manager runs");
+    ///         assert!(report.triggers().contains("etcd"));
+    ///         Ok(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn on(&mut self, notifier: impl Notifier) {
+        self.attend(Box::new(notifier));
     }
 
     /// Reloads while the app runs, and returns when the app has returned.

@@ -1,13 +1,8 @@
 //! How a manager is set up: what is chained to [`Manager::new`].
 
-use std::future::Future;
 use std::time::Duration;
 
-use super::probation::{self, Probation, Probe};
 use super::{Manager, OnError};
-use crate::Done;
-use crate::crew::Kind;
-use crate::panic::Quiet;
 
 impl Manager {
     /// What a failed reload or notifier means for the run (default: [`OnError::Keep`]).
@@ -126,101 +121,6 @@ impl Manager {
     /// ```
     pub fn drain(self, deadline: Duration) -> Self {
         self.shared.drains.set_deadline(deadline);
-        self
-    }
-
-    /// Puts each new generation on probation, and goes back to the previous one if it fails.
-    ///
-    /// After the commit, and after the [effects](Self::apply), `probe` is called: at once, then every
-    /// second (ten times, if `duration` is less than ten seconds), and a last time when `duration` is
-    /// over. If it fails, panics, or takes longer than the [timeout](Self::timeout), or if an effect
-    /// failed, the values of the previous generation, which were kept, are published again as a new
-    /// generation: their tasks are started again, effects whose inputs changed back run again, and what
-    /// failed is retired. The report says [`RolledBack`](crate::Outcome::RolledBack), and why.
-    /// Reloaders ([`add`](Self::add)) cannot be undone, so they run when the probation has been passed.
-    ///
-    /// What has failed is held back: as long as all the sources that changed in it have the
-    /// [stamps](crate::Stamp) that they had, reloads are refused before anything is built from them,
-    /// instead of going forward and back at every trigger. Any edit of one of them counts, also if it
-    /// is edited back. Effects that could not be run when it was rolled back are tried again all the
-    /// same.
-    ///
-    /// A [task](crate::Component::runs) that ends the run ([`OnExit::Stop`](crate::OnExit::Stop)) and
-    /// began with the new generation ends the probation instead: it has failed.
-    ///
-    /// Whoever asked for the reload waits for the verdict. A reload that is asked for during the
-    /// probation forces it: the probe is called a last time, at once, and then that reload runs. At a
-    /// stop the new generation stays.
-    ///
-    /// [`Status::is_on_probation`](crate::Status::is_on_probation) tells that one is under way.
-    ///
-    /// In reports a verdict is a step named `probation`. By default there is no probation: effects that
-    /// fail make the reload [partial](crate::Outcome::Partial).
-    ///
-    /// What it keeps it keeps whole: the previous values begin to [drain](Self::drain) when the
-    /// probation has been passed. A [check](crate::Handle::check) that is asked for during the
-    /// probation waits for its end. Sources without a stamp do not count in what is held back, because
-    /// nobody can tell whether they have been edited.
-    ///
-    /// Known as *commit confirm* from the configuration of routers.
-    ///
-    /// # Panics
-    ///
-    /// If a component is named `probation`.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), rekindle::BoxError> {
-    /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-    /// use std::time::Duration;
-    /// use rekindle::{Manager, Outcome};
-    ///
-    /// static FILE: AtomicU32 = AtomicU32::new(10);
-    /// static LOAD: AtomicU32 = AtomicU32::new(5);
-    ///
-    /// let mut reload = Manager::new().probation(Duration::from_millis(20), async || {
-    ///     match LOAD.load(Relaxed) {
-    ///         0..10 => Ok(()),
-    ///         _ => Err("too much load".into()),
-    ///     }
-    /// });
-    /// let limit = reload.source("limit", async || Ok(FILE.load(Relaxed))).await?;
-    /// let handle = reload.handle();
-    /// reload
-    ///     .run(async move |_stop| {
-    ///         FILE.store(1_000, Relaxed);
-    ///         LOAD.store(900, Relaxed);
-    ///         let error = handle.reload("example").await.unwrap_err();
-    ///         let report = error.report().expect("it was made");
-    ///         assert_eq!(report.outcome(), Outcome::RolledBack);
-    ///         assert_eq!((*limit.load(), report.generation()), (10, 3));
-    ///         Ok(())
-    ///     })
-    ///     .await
-    /// # }
-    /// ```
-    pub fn probation<F, Fut>(mut self, duration: Duration, probe: F) -> Self
-    where
-        F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Done> + Send + 'static,
-    {
-        let name = probation::NAME.into();
-        let entry = self.ledger.add(Kind::Probe, &name, self.timeout);
-        // Reports list it beside the components.
-        assert!(
-            self.probation.is_some() || self.check_name(&name).is_ok(),
-            "a component has the name under which reports list the probation",
-        );
-        self.claim_name(&name);
-        let probe: Probe = Box::new(move || {
-            let future = probe.clone()();
-            Box::pin(async move { future.await.into_result() })
-        });
-        self.probation = Some(Probation {
-            duration,
-            entry,
-            probe: Quiet::new(&name, probe),
-        });
         self
     }
 }
