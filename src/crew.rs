@@ -89,7 +89,9 @@ impl<T: Send + 'static> Crew<T> {
         let result = match first {
             Ok(FirstPoll::Ready(value)) => Ok(value),
             Ok(FirstPoll::Pending(job)) => {
-                let waiting = self.waiting.get_or_insert_with(Box::default);
+                let waiting = self
+                    .waiting
+                    .get_or_insert_with(|| Waiting::new(entry.ledger()));
                 waiting.spawn(id, job, in_place.then_some(started));
                 self.spawned = in_place;
                 self.look();

@@ -88,7 +88,7 @@ fn bytes_while_held(size: usize, changes: fn(usize) -> bool) -> Result<f64, BoxE
             let counter = Counter::new();
             let held = live.load();
             handle.reload("bench").await?;
-            yield_now().await;
+            reaped().await;
             let Bytes(bytes) = counter.bytes();
             drop(held);
             Ok::<_, BoxError>(bytes as f64)
@@ -101,10 +101,17 @@ fn bytes_while_held(size: usize, changes: fn(usize) -> bool) -> Result<f64, BoxE
 async fn settled(handle: &rekindle::Handle) -> Result<(), BoxError> {
     for _ in 0..100 {
         handle.reload("warm-up").await?;
-        // The reaper has its turn.
         yield_now().await;
     }
+    reaped().await;
     Ok(())
+}
+
+/// Lets the reaper come to its end, which gives others their turn now and then.
+async fn reaped() {
+    for _ in 0..1_000 {
+        yield_now().await;
+    }
 }
 
 /// A source that never changes.

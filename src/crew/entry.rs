@@ -1,11 +1,10 @@
 //! One step in the ledger.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::clock::{Clock, Moment, nanos};
@@ -37,8 +36,6 @@ pub(crate) struct Entry {
     made: AtomicU64,
     /// Whether a thread is in code of the app's for it right now.
     polling: AtomicBool,
-    /// The task of a step of a crew that has to wait.
-    task: Mutex<Option<AbortHandle>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,8 +82,11 @@ impl Entry {
             since: AtomicU64::new(IDLE),
             made: AtomicU64::new(IDLE),
             polling: AtomicBool::new(false),
-            task: Mutex::default(),
         }
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -156,23 +156,6 @@ impl Entry {
     #[inline]
     pub(super) fn end(&self) {
         self.since.store(IDLE, Ordering::Release);
-    }
-
-    pub(super) fn set_task(&self, task: Option<AbortHandle>) {
-        *self.task() = task;
-    }
-
-    /// Ends the step if it waits, also when its crew cannot, because another step blocks the thread of
-    /// that.
-    pub(crate) fn abort(&self) {
-        let task = self.task().clone();
-        if let Some(task) = task {
-            task.abort();
-        }
-    }
-
-    fn task(&self) -> MutexGuard<'_, Option<AbortHandle>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `f` with the ledger saying that a thread is in code of the app's.

@@ -129,7 +129,6 @@ impl<T> Drop for Job<'_, T> {
                 .entry
                 .polling(|| drop_quietly(&self.entry.name, future));
         }
-        self.entry.set_task(None);
         self.entry.end();
     }
 }

@@ -24,10 +24,18 @@ pub(crate) struct Ledger {
     shortest: AtomicU64,
     /// Those that are gone are forgotten.
     steps: Mutex<Vec<Weak<Entry>>>,
-    /// Values and errors that are being dropped: so many, and most so quickly, that none has an entry of its own.
+    /// What crews wait for, as long as they do.
+    waiting: Mutex<Vec<Weak<dyn Abort>>>,
+    /// Values and errors that are being dropped: so many, and most so quickly, that none has an entry of
+    /// its own.
     drops: Mutex<Drops>,
     /// Where errors of steps end.
     reaper: Arc<Reaper>,
+}
+
+/// Steps of a crew that wait, and can be ended by others than their crew.
+pub(super) trait Abort: Send + Sync {
+    fn abort(&self);
 }
 
 /// A value or an error that is being dropped.
@@ -62,6 +70,7 @@ impl Ledger {
             grace: AtomicU64::new(nanos(grace)),
             shortest: AtomicU64::new(nanos(CENTURY)),
             steps: Mutex::default(),
+            waiting: Mutex::default(),
             drops: Mutex::default(),
             reaper: Arc::clone(reaper),
         });
@@ -136,6 +145,23 @@ impl Ledger {
             since: self.clock.instant(*since),
         });
         dropping.collect()
+    }
+
+    pub(super) fn note_waiting(&self, tasks: Weak<dyn Abort>) {
+        let mut waiting = lock(&self.waiting);
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|tasks| tasks.strong_count() > 0);
+        }
+        waiting.push(tasks);
+    }
+
+    /// Ends all steps of crews that wait. Those that block their thread go on.
+    pub(crate) fn abort_waiting(&self) {
+        let waiting: Vec<_> = lock(&self.waiting)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        waiting.iter().for_each(|tasks| tasks.abort());
     }
 
     /// The tasks of components that run.

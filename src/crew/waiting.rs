@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::Finished;
 use super::clock::Moment;
 use super::entry::Entry;
 use super::job::Job;
+use super::ledger::{Abort, Ledger};
 use crate::inside;
 
 /// Steps that were spawned. Dropping it drops them all.
@@ -23,8 +24,11 @@ pub(super) struct Waiting<T> {
     deadlines: BTreeSet<(Instant, usize)>,
     /// Sleeps until the first of `deadlines`.
     alarm: Option<Pin<Box<Sleep>>>,
-    tasks: JoinSet<Finished<T>>,
+    tasks: Arc<Tasks<T>>,
 }
+
+/// Apart, because the supervisor ends them while a step that blocks its thread keeps their crew from it.
+struct Tasks<T>(Mutex<JoinSet<Finished<T>>>);
 
 struct Member {
     entry: Arc<Entry>,
@@ -33,18 +37,31 @@ struct Member {
     task: AbortHandle,
 }
 
-impl<T> Default for Waiting<T> {
-    fn default() -> Self {
-        Self {
-            members: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            alarm: None,
-            tasks: JoinSet::new(),
-        }
+impl<T> Tasks<T> {
+    fn lock(&self) -> MutexGuard<'_, JoinSet<Finished<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> Abort for Tasks<T> {
+    fn abort(&self) {
+        self.lock().abort_all();
     }
 }
 
 impl<T: Send + 'static> Waiting<T> {
+    pub(super) fn new(ledger: &Ledger) -> Box<Self> {
+        let tasks = Arc::new(Tasks(Mutex::default()));
+        let waiting: Weak<Tasks<T>> = Arc::downgrade(&tasks);
+        ledger.note_waiting(waiting);
+        Box::new(Self {
+            members: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            alarm: None,
+            tasks,
+        })
+    }
+
     /// Takes on a step. `started` is when its time began; `None` if that is when it gets a core.
     pub(super) fn spawn(&mut self, id: usize, job: Job<'static, T>, started: Option<Moment>) {
         let entry = Arc::clone(job.entry());
@@ -67,8 +84,8 @@ impl<T: Send + 'static> Waiting<T> {
                 took: started.elapsed(),
             }
         };
-        let task = self.tasks.spawn(inside::same(inside::manager(), job));
-        entry.set_task(Some(task.clone()));
+        let job = inside::same(inside::manager(), job);
+        let task = self.tasks.lock().spawn(job);
         let member = Member {
             entry,
             deadline,
@@ -88,7 +105,11 @@ impl<T: Send + 'static> Waiting<T> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
-        while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
+        loop {
+            let joined = self.tasks.lock().poll_join_next(cx);
+            let Poll::Ready(Some(joined)) = joined else {
+                break;
+            };
             // A task that was aborted, because its time was up, has been answered for already.
             if let Ok(finished) = joined
                 && let Some(member) = self.members.remove(&finished.id)

@@ -160,8 +160,8 @@ impl<'a> Supervisor<'a> {
             (false, false) => Ending::Outcome(Outcome::Rejected),
         };
         let running = running(core, reload);
-        // The worker cannot end those that wait while another step blocks its thread.
-        running.iter().for_each(|(entry, _)| entry.abort());
+        // The worker cannot end them while a step blocks its thread.
+        core.ledger.abort_waiting();
         let running = running.into_iter().map(|(entry, since)| {
             let took = since.map_or(Duration::ZERO, |since| since.elapsed());
             Step::new(&entry, Action::Abandoned, took)
