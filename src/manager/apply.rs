@@ -50,8 +50,10 @@ impl Transaction<'_> {
         let entry = |index: usize| &graph.effects[index].entry;
         let mut crew = Crew::new(self.core.ledger.clock());
         let mut group = Group::new(self.reload, &mut crew, entry, |index, inputs| {
-            graph.effects[index].run.ran_with(inputs);
-            done(index);
+            self.reload.gate.unless_given_up(|| {
+                graph.effects[index].run.ran_with(inputs);
+                done(index);
+            });
         });
         // First all are asked, so that what is left in `due` when this is given up is really due.
         let mut asked = Vec::new();
@@ -111,7 +113,7 @@ struct Group<'a, 'c, T, E, W> {
     crew: &'c mut Crew<T>,
     /// The entry of each.
     entry: E,
-    /// Called with what each gave that ran well, unless the reload was given up by then.
+    /// Called with what each gave that ran well. The reload may have been given up by then.
     note_well: W,
     halted: Result<(), Halt>,
 }
@@ -148,9 +150,7 @@ where
             Ok(result) => {
                 let step = Step::new((self.entry)(id), Action::Ran, took);
                 self.reload.log.add(step);
-                self.reload
-                    .gate
-                    .unless_given_up(|| (self.note_well)(id, result));
+                (self.note_well)(id, result);
             }
             Err(error) => self.fail(id, error, took),
         }
