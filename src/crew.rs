@@ -85,7 +85,9 @@ impl<T: Send + 'static> Crew<T> {
         let first = Job::start_and_poll(entry, started, in_place, make);
         self.look();
         let took = self.now.after(started);
-        self.slow = self.slow || is_slow(took);
+        if took > SLOW {
+            self.slow = self.slow || has_other_threads();
+        }
         let result = match first {
             Ok(FirstPoll::Ready(value)) => Ok(value),
             Ok(FirstPoll::Pending(job)) => {
@@ -115,7 +117,14 @@ impl<T: Send + 'static> Crew<T> {
     }
 
     /// Lets other tasks have their turn, if steps were pushed for long enough, or one that waits.
+    #[inline]
     pub(crate) async fn breathe(&mut self) {
+        if self.spawned || self.now.after(self.turn_began) > TURN {
+            self.pause().await;
+        }
+    }
+
+    async fn pause(&mut self) {
         if std::mem::take(&mut self.spawned) {
             step_back().await;
             self.look();
@@ -138,9 +147,9 @@ impl<T: Send + 'static> Crew<T> {
     }
 }
 
-/// Whether the others had better run on another core, after a poll that took so long.
-fn is_slow(took: Duration) -> bool {
-    took > SLOW && Handle::current().metrics().num_workers() > 1
+/// Whether steps that are slow had better run elsewhere.
+fn has_other_threads() -> bool {
+    Handle::current().metrics().num_workers() > 1
 }
 
 /// Lets the next task of this thread go first. If that blocks it, another thread goes on with this

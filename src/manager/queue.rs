@@ -27,6 +27,14 @@ pub(super) struct Queue {
     arrived: Notify,
 }
 
+/// A batch that has left the queue.
+pub(super) struct Asked {
+    pub(super) wanted: Wanted,
+    pub(super) batch: Batch,
+    /// Whether there was none at first.
+    pub(super) waited: bool,
+}
+
 struct Closed;
 
 #[derive(Default)]
@@ -104,19 +112,27 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// The next batch; `None` once the queue is closed.
+    /// What is asked for next; `None` once the queue is closed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing out of the queue.
-    pub(super) async fn next(&self) -> Option<(Wanted, Batch)> {
+    pub(super) async fn next(&self) -> Option<Asked> {
+        let mut waited = false;
         loop {
             match self.take() {
-                Ok(Some(next)) => return Some(next),
+                Ok(Some((wanted, batch))) => {
+                    return Some(Asked {
+                        wanted,
+                        batch,
+                        waited,
+                    });
+                }
                 // A permit that was stored between the look and here ends this wait at once.
                 Ok(None) => self.arrived.notified().await,
                 Err(Closed) => return None,
             }
+            waited = true;
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::OnError;
 use super::core::Core;
 use super::probation::Trial;
-use super::queue::{Batch, Wanted};
+use super::queue::{Asked, Batch, Wanted};
 use super::transaction::Transaction;
 use crate::crew::{Entry, Gate};
 use crate::report::Log;
@@ -70,18 +70,18 @@ pub(super) enum Next {
 }
 
 impl Reload {
-    pub(super) fn new(core: &Core, wanted: Wanted, batch: Batch) -> Arc<Self> {
+    pub(super) fn new(core: &Core, asked: Asked) -> Arc<Self> {
         let began = Instant::now();
         let story = Story {
             started: SystemTime::now(),
             began,
             before: core.shared.publication.number(),
             failed: None,
-            batch,
+            batch: asked.batch,
         };
         Arc::new(Self {
             triggers: story.batch.triggers.clone(),
-            check: wanted == Wanted::Check,
+            check: asked.wanted == Wanted::Check,
             goes_back: false,
             gate: Gate::new(),
             log: Log::with_capacity(core.graph.sources.len() + core.hooks),

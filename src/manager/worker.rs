@@ -31,10 +31,14 @@ pub(super) async fn work(core: Arc<Core>, mut next: Next) {
 }
 
 async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
-    let Some((wanted, batch)) = core.shared.queue.next().await else {
+    let Some(asked) = core.shared.queue.next().await else {
         return Next::End;
     };
-    let reload = Reload::new(core, wanted, batch);
+    let waited = asked.waited;
+    let reload = Reload::new(core, asked);
+    if waited {
+        *turn_began = reload.began;
+    }
     core.under_way.begin(&reload).await;
     if core.shared.stop.is_cancelled() {
         // The supervisor may have looked before this one was there.
