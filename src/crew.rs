@@ -3,7 +3,8 @@
 //!
 //! Most steps are done with their first poll; for those, a task each would cost several times the
 //! step itself. So steps are polled in place, one after the other. One that has to wait goes on in a
-//! task; and once a poll has taken longer than [`SLOW`], all steps of this crew begin in one.
+//! task; and once a poll has taken longer than [`SLOW`], and there are other threads, all steps of
+//! this crew begin in one.
 
 mod clock;
 mod entry;
@@ -37,6 +38,9 @@ const SLOW: Duration = Duration::from_micros(250);
 
 /// For how long steps are polled in place, or old values dropped, before other tasks get their turn.
 pub(crate) const TURN: Duration = Duration::from_millis(1);
+
+/// How long steps that were told to end are waited for, which those that block their thread do not.
+pub(crate) const LETTING_GO: Duration = Duration::from_millis(50);
 
 /// What one step came to, and how long it took.
 pub(crate) struct Finished<T> {
@@ -95,7 +99,7 @@ impl<T: Send + 'static> Crew<T> {
                     .waiting
                     .get_or_insert_with(|| Waiting::new(entry.ledger()));
                 waiting.spawn(id, job, in_place.then_some(started));
-                self.spawned = in_place;
+                self.spawned = true;
                 self.look();
                 return None;
             }
@@ -172,8 +176,9 @@ pub(crate) async fn run_alone<T>(
     make: impl FnOnce() -> BoxFuture<'static, T>,
 ) -> Result<T, StepError> {
     let job = Job::start(entry, make)?;
-    // Not on the budget that tokio gives a task, which the step may use up.
-    let time_is_up = unconstrained(sleep(entry.timeout()));
+    // Not on the budget that tokio gives a task, which the step may use up; and without a timer for one
+    // that is ready at once.
+    let time_is_up = unconstrained(async { sleep(entry.timeout()).await });
     match race(job, time_is_up).await {
         Either::First(result) => result,
         Either::Second(()) => Err(entry.overdue()),

@@ -46,6 +46,10 @@ impl<T> Quiet<T> {
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
     }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.value.take().expect("it is there until the drop")
+    }
 }
 
 impl<T> Deref for Quiet<T> {

@@ -4,10 +4,11 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rekindle::{Keyed, Lease, Live, Manager, Reading, Source, Stamp};
+use rekindle::{BoxError, Keyed, Lease, Live, Manager, Reading, Source, Stamp};
 use support::{Latch, eventually, in_time};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -303,4 +304,24 @@ async fn listeners_come_and_go_and_an_unchanged_one_refuses_nobody() {
     // Closed with its task, though there are handles.
     let rebind = || std::net::TcpListener::bind(stays).is_ok();
     eventually("the port is free", rebind).await;
+}
+
+/// What still waits is told to end, and the second attempt waits for that.
+#[tokio::test]
+async fn a_collection_that_could_not_be_built_may_be_tried_again_at_once() {
+    let mut reload = Manager::new();
+    let number = reload.source("number", async || Ok(1)).await.unwrap();
+    for attempt in 0..2 {
+        let settings = |n: Lease<u64>| BTreeMap::from([1, 2].map(|key| (key, *n)));
+        let build = async move |key: u64, n: u64| {
+            tokio::task::yield_now().await;
+            match key {
+                1 if attempt == 0 => Err::<u64, BoxError>("not yet".into()),
+                _ if attempt == 0 => pending().await,
+                _ => Ok(n),
+            }
+        };
+        let built = reload.each("keys", &number, settings, build).await;
+        assert_eq!(built.is_ok(), attempt == 1, "{built:?}");
+    }
 }

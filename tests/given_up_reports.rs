@@ -3,10 +3,10 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rekindle::{Action, Lease, Manager, Report};
+use rekindle::{Action, BoxError, Lease, Manager, Outcome, Report, StepError};
 use support::{Barrier, Dial, eventually, in_time};
 
 /// The deadline of what blocks.
@@ -93,4 +93,69 @@ async fn an_effect_that_ran_meanwhile_is_not_said_to_be_skipped() {
     assert_eq!(report.step("blocks").unwrap().action(), Action::Failed);
     assert_eq!(report.step("later").unwrap().action(), Action::Skipped);
     assert!(report.step("not due").is_none(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_step_that_failed_while_another_one_blocked_is_told_with_its_error() {
+    let barrier = Barrier::default();
+    let mut reload = Manager::new().timeout(Duration::from_millis(50));
+    reload.add(0, "fails", async |_| {
+        tokio::task::yield_now().await;
+        Err::<(), BoxError>("no connection".into())
+    });
+    let blocks = barrier.clone();
+    reload.add(0, "blocks", async move |_| blocks.pass());
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        barrier.close();
+        let error = handle.reload("test").await.unwrap_err();
+        barrier.open();
+        let report = error.report().unwrap();
+        let failed = report.step("fails").unwrap();
+        let said = failed.error().map(StepError::chain);
+        assert_eq!(said.as_deref(), Some("no connection"), "{report}");
+        assert_eq!(report.failure().unwrap().name(), "blocks");
+    });
+    in_time(run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refused_reload_that_lets_go_when_a_stop_comes_is_told_as_refused() {
+    let barrier = Barrier::default();
+    let mut reload = Manager::new();
+    let blocks = barrier.clone();
+    let build = async move || {
+        tokio::task::yield_now().await;
+        blocks.pass();
+        Ok(())
+    };
+    reload.source("blocks", build).await.unwrap();
+    let (sick, waits) = (Arc::new(AtomicBool::new(false)), barrier.clone());
+    let fails = Arc::clone(&sick);
+    let build = async move || {
+        if fails.load(Ordering::SeqCst) {
+            waits.arrival().await;
+            return Err::<u8, BoxError>("broken".into());
+        }
+        Ok(1)
+    };
+    reload.source("fails", build).await.unwrap();
+    let handle = reload.handle();
+    let mut reports = handle.subscribe();
+    let blocked = barrier.clone();
+    let run = reload.run(async move |_| {
+        blocked.close();
+        sick.store(true, Ordering::SeqCst);
+        handle.trigger("test");
+        blocked.arrival().await;
+        // The reload has failed, and lets go of the other one.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    });
+    let told = tokio::spawn(async move {
+        let report = reports.next().await.unwrap();
+        barrier.open();
+        report
+    });
+    in_time(run).await.unwrap();
+    assert_eq!(told.await.unwrap().outcome(), Outcome::Rejected);
 }

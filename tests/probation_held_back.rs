@@ -269,3 +269,37 @@ async fn a_stop_lets_an_effect_end_that_is_made_up_for_while_the_file_is_held_ba
     in_time(run).await.unwrap();
     assert!(done.load(Ordering::SeqCst));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_is_refused_also_when_an_effect_that_is_made_up_for_blocks() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let sick = async || Err::<(), BoxError>("sick".into());
+    let reload = Manager::new().timeout(Duration::from_millis(50));
+    let mut reload = reload.probation(SHORT, sick);
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let (blocks, rolls_back) = (barrier.clone(), Arc::new(AtomicBool::new(false)));
+    let fails = Arc::clone(&rolls_back);
+    let effect = async move |n: Lease<u64>| {
+        if fails.load(Ordering::SeqCst) && *n == 1 {
+            return Err::<(), BoxError>("not on the way back".into());
+        }
+        blocks.pass();
+        Ok(())
+    };
+    reload.apply("gauge", &number, effect).await.unwrap();
+    reload.add(0, "hook", async |_| ());
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        rolls_back.store(true, Ordering::SeqCst);
+        dial.set(2);
+        assert!(handle.reload("fails").await.unwrap_err().is_rolled_back());
+        rolls_back.store(false, Ordering::SeqCst);
+        barrier.close();
+        let error = handle.reload("held back").await.unwrap_err();
+        barrier.open();
+        let report = error.report().unwrap();
+        assert_eq!(report.outcome(), Outcome::Rejected, "{report}");
+        assert!(report.step("hook").is_none(), "{report}");
+    });
+    in_time(run).await.unwrap();
+}

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Manager, OnExit, StepError};
-use support::{Barrier, Dial, eventually, in_time};
+use support::{Barrier, Dial, Latch, eventually, in_time};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -149,4 +149,41 @@ async fn a_task_that_fails_while_a_probe_that_blocks_is_given_up_does_not_end_th
         assert!(!stop.is_cancelled());
     });
     in_time(run).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_that_has_failed_before_a_stop_took_the_verdict_away_fails_the_run() {
+    let (dial, latch) = (Dial::new(1), Latch::new());
+    let mut reload = Manager::new().probation(SHORT, async || ());
+    let failed = Arc::new(AtomicBool::new(false));
+    let notes = Arc::clone(&failed);
+    let worker = reload.source("worker", dial.clone());
+    let worker = worker.runs(async move |n: Lease<u64>, stop: CancellationToken| {
+        if *n == 1 {
+            stop.cancelled().await;
+            return Ok(());
+        }
+        notes.store(true, Ordering::SeqCst);
+        Err::<(), BoxError>("no connection".into())
+    });
+    let number = worker.on_exit(OnExit::Stop).await.unwrap();
+    let waits = latch.clone();
+    let effect = async move |_: Lease<u64>| waits.pass().await;
+    reload.apply("effect", &number, effect).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        latch.close();
+        dial.set(2);
+        handle.trigger("test");
+        latch.arrival().await;
+        eventually("the task fails", || failed.load(Ordering::SeqCst)).await;
+        yield_now().await;
+        // It goes on when the app has ended.
+        tokio::spawn(async move {
+            sleep(SHORT).await;
+            latch.open();
+        });
+    });
+    let error = in_time(run).await.unwrap_err();
+    assert!(error.to_string().contains("`worker`"), "{error}");
 }

@@ -333,3 +333,15 @@ async fn a_handle_of_another_manager_is_refused() {
         .await
         .unwrap();
 }
+
+#[test]
+fn what_is_ready_at_once_needs_no_timer() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut reload = Manager::new();
+        let number = reload.source("number", async || Ok(1)).await.unwrap();
+        assert_eq!(*number.load(), 1);
+    });
+}

@@ -88,7 +88,7 @@ pub(crate) trait Run: Send + Sync {
     fn ran_with(&self, inputs: Pushed);
 }
 
-/// The inputs of one run of an effect.
+/// The inputs of one run of an effect, as values of the app's, in a [`Quiet`].
 pub(crate) type Pushed = Box<dyn Any + Send>;
 
 impl Graph {
@@ -288,6 +288,7 @@ where
 
     fn start(&self, draft: &Draft) -> BoxFuture<'static, Pushed> {
         let (values, seen) = self.inputs.values(draft);
+        let seen = Quiet::new(self.effect.name(), seen);
         let future = F::clone(&self.effect)(values);
         self.set(None);
         Box::pin(async move {
@@ -297,7 +298,8 @@ where
     }
 
     fn ran_with(&self, inputs: Pushed) {
-        let seen = inputs.downcast();
-        self.set(Some(*seen.expect("they are of this effect")));
+        let seen = inputs.downcast::<Quiet<B::Seen>>();
+        let seen = seen.expect("they are of this effect");
+        self.set(Some(seen.into_inner()));
     }
 }

@@ -66,7 +66,10 @@ impl<'a, T> Job<'a, T> {
                 // Nobody is to be woken: one that is pending is polled again, by the task that it gets.
                 let mut cx = Context::from_waker(Waker::noop());
                 match in_place {
-                    true => made.as_mut().poll(&mut cx),
+                    true => made
+                        .as_mut()
+                        .poll(&mut cx)
+                        .map_err(|error| entry.failed(error)),
                     false => Poll::Pending,
                 }
             }
@@ -82,9 +85,7 @@ impl<'a, T> Job<'a, T> {
         drop(polling);
         entry.end();
         match polled? {
-            Poll::Ready(result) => result
-                .map(FirstPoll::Ready)
-                .map_err(|error| entry.failed(error)),
+            Poll::Ready(result) => result.map(FirstPoll::Ready),
             Poll::Pending => unreachable!("a job that is pending has been returned"),
         }
     }
@@ -108,15 +109,21 @@ impl<T> Future for Job<'_, T> {
             .future
             .take()
             .expect("a job is not polled after its end");
-        let result = match self.entry.polling(|| future.as_mut().poll(cx)) {
+        let entry = &self.entry;
+        let poll = || {
+            future
+                .as_mut()
+                .poll(cx)
+                .map_err(|error| entry.failed(error))
+        };
+        let result = match entry.polling(poll) {
             Ok(Poll::Pending) => {
                 self.future = Some(future);
                 return Poll::Pending;
             }
-            Ok(Poll::Ready(result)) => result.map_err(|error| self.entry.failed(error)),
+            Ok(Poll::Ready(result)) => result,
             Err(panicked) => Err(panicked),
         };
-        let entry = &self.entry;
         let _ = entry.polling(|| drop_quietly(&entry.name, future));
         Poll::Ready(result)
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::clock::{CENTURY, Clock, Moment, nanos};
 use super::entry::{Entry, Kind};
+use crate::StepError;
 use crate::live::Reaper;
 use crate::stragglers::{self, Scope};
 
@@ -35,8 +36,12 @@ pub(crate) struct Ledger {
 
 /// Steps of a crew that wait, and can be ended by others than their crew.
 pub(super) trait Abort: Send + Sync {
-    fn abort(&self);
+    /// Ends them. Those that have failed by themselves.
+    fn abort(&self) -> Vec<Failed>;
 }
+
+/// A step that has failed, why, and how long it took.
+pub(crate) type Failed = (Arc<Entry>, StepError, Duration);
 
 /// A value or an error that is being dropped.
 pub(crate) struct Dropping {
@@ -155,13 +160,14 @@ impl Ledger {
         waiting.push(tasks);
     }
 
-    /// Ends all steps of crews that wait. Those that block their thread go on.
-    pub(crate) fn abort_waiting(&self) {
+    /// Ends all steps of crews that wait; those that block their thread go on. Those that have failed,
+    /// which their crews may not have seen.
+    pub(crate) fn abort_waiting(&self) -> Vec<Failed> {
         let waiting: Vec<_> = lock(&self.waiting)
             .iter()
             .filter_map(Weak::upgrade)
             .collect();
-        waiting.iter().for_each(|tasks| tasks.abort());
+        waiting.iter().flat_map(|tasks| tasks.abort()).collect()
     }
 
     /// The tasks of components that run.

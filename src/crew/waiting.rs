@@ -14,7 +14,7 @@ use super::Finished;
 use super::clock::Moment;
 use super::entry::Entry;
 use super::job::Job;
-use super::ledger::{Abort, Ledger};
+use super::ledger::{Abort, Failed, Ledger};
 use crate::inside;
 
 /// Steps that were spawned. Dropping it drops them all.
@@ -28,7 +28,10 @@ pub(super) struct Waiting<T> {
 }
 
 /// Apart, because the supervisor ends them while a step that blocks its thread keeps their crew from it.
-struct Tasks<T>(Mutex<JoinSet<Finished<T>>>);
+struct Tasks<T> {
+    set: Mutex<JoinSet<Finished<T>>>,
+    failed: Arc<Mutex<Vec<Failed>>>,
+}
 
 struct Member {
     entry: Arc<Entry>,
@@ -38,20 +41,25 @@ struct Member {
 }
 
 impl<T> Tasks<T> {
-    fn lock(&self) -> MutexGuard<'_, JoinSet<Finished<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn set(&self) -> MutexGuard<'_, JoinSet<Finished<T>>> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Send + 'static> Abort for Tasks<T> {
-    fn abort(&self) {
-        self.lock().abort_all();
+    fn abort(&self) -> Vec<Failed> {
+        self.set().abort_all();
+        let failed = self.failed.lock();
+        failed.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl<T: Send + 'static> Waiting<T> {
     pub(super) fn new(ledger: &Ledger) -> Box<Self> {
-        let tasks = Arc::new(Tasks(Mutex::default()));
+        let tasks = Arc::new(Tasks {
+            set: Mutex::default(),
+            failed: Arc::default(),
+        });
         let waiting: Weak<Tasks<T>> = Arc::downgrade(&tasks);
         ledger.note_waiting(waiting);
         Box::new(Self {
@@ -71,21 +79,22 @@ impl<T: Send + 'static> Waiting<T> {
         }
         let deadline = started.unwrap_or_else(Instant::now) + entry.timeout();
         self.deadlines.insert((deadline, id));
-        let begins = Arc::clone(&entry);
+        let (it, failed) = (Arc::clone(&entry), Arc::clone(&self.tasks.failed));
         let job = async move {
             let started = started.unwrap_or_else(|| {
-                begins.begin();
+                it.begin();
                 Instant::now()
             });
             let result = job.await;
-            Finished {
-                id,
-                result,
-                took: started.elapsed(),
+            let took = started.elapsed();
+            if let Err(error) = &result {
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.push((it, error.clone(), took));
             }
+            Finished { id, result, took }
         };
         let job = inside::same(inside::manager(), job);
-        let task = self.tasks.lock().spawn(job);
+        let task = self.tasks.set().spawn(job);
         let member = Member {
             entry,
             deadline,
@@ -106,7 +115,7 @@ impl<T: Send + 'static> Waiting<T> {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
         loop {
-            let joined = self.tasks.lock().poll_join_next(cx);
+            let joined = self.tasks.set().poll_join_next(cx);
             let Poll::Ready(Some(joined)) = joined else {
                 break;
             };

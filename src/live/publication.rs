@@ -134,6 +134,7 @@ impl Publication {
         let current = self.current();
         self.publish(current.with(Arc::clone(slot)));
         slot.show(None);
+        self.wake();
         current.len()
     }
 
@@ -144,9 +145,10 @@ impl Publication {
             .into_iter()
             .map(|(index, name)| (index, Arc::new(Closed(name)) as AnySlot));
         self.publish(self.current().replacing(closed));
+        self.wake();
     }
 
-    /// The one place where something becomes visible. There is one publisher at a time: the
+    /// The one place where something becomes visible; nobody is woken yet. There is one publisher at a time: the
     /// manager's start-up, then its one transaction.
     pub(super) fn publish(&self, next: Generation) {
         let version = next.version;
@@ -163,12 +165,11 @@ impl Publication {
             drop(cached);
             self.pinned.let_go(stale);
         }
-        wake_quietly(|| self.changes.send_replace(version));
     }
 
-    /// Lets those look again who wait for a change.
-    pub(super) fn wake(&self) {
-        wake_quietly(|| self.changes.send_modify(|_| ()));
+    /// Lets those look again who wait for a change. Their wakers may be the app's.
+    pub(crate) fn wake(&self) {
+        wake_quietly(|| self.changes.send_replace(self.version()));
     }
 }
 

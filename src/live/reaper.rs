@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::mpsc::{self, error::SendError};
@@ -17,6 +18,8 @@ use crate::panic::{Quiet, catch, drop_quietly};
 pub(crate) struct Reaper {
     arrivals: mpsc::UnboundedSender<Arrival>,
     to_retire: Arc<ToRetire>,
+    /// Whether there is the task, or was.
+    runs: AtomicBool,
 }
 
 /// How the app ends a value of a component, which is handed to it by move.
@@ -54,6 +57,7 @@ impl Reaper {
         let reaper = Self {
             arrivals,
             to_retire,
+            runs: AtomicBool::new(false),
         };
         (Arc::new(reaper), receiver)
     }
@@ -66,10 +70,21 @@ impl Reaper {
         self.take(Arrival::Value(remains));
     }
 
+    /// To be called when the task is about to begin.
+    pub(crate) fn runs(&self) {
+        self.runs.store(true, Ordering::Relaxed);
+    }
+
     /// Takes an error that a function of this component or step has returned, and nobody asks for any
     /// more.
     pub(crate) fn forget(&self, name: &Arc<str>, error: BoxError) {
-        self.take(Arrival::Error(Quiet::new(name, error)));
+        let error = Arrival::Error(Quiet::new(name, error));
+        // Before the task runs there is no reload that it could be in the way of; and there may be many
+        // until then, if the app starts by trying again and again.
+        match self.runs.load(Ordering::Relaxed) {
+            true => self.take(error),
+            false => end_here(error),
+        }
     }
 
     fn take(&self, arrival: Arrival) {

@@ -58,7 +58,7 @@ enum Standing {
     OnTrial {
         previous: Previous,
         /// Why the verdict need not be waited for.
-        failure: Option<StepError>,
+        failure: Option<Error>,
     },
     RolledBack,
 }
@@ -79,25 +79,26 @@ impl Trial {
         gate.unless_given_up(|| {
             passed = match self.failure() {
                 Some(error) => Err(error),
-                None => Ok(self.end(false)),
+                None => Ok(self.end(false).map(|(previous, _)| previous)),
             };
         });
-        passed
+        passed.map_err(|error| StepError::error(error.into()))
     }
 
-    /// Ends it for whoever has the last word on the reload. How to go back, if it has not passed.
-    pub(super) fn end(&self, goes_back: bool) -> Option<Previous> {
-        let mut standing = self.lock();
+    /// Ends it for whoever has the last word on the reload. How to go back, if it has not passed, and
+    /// why it would not have.
+    pub(super) fn end(&self, goes_back: bool) -> Option<(Previous, Option<Error>)> {
         let after = match goes_back {
             true => Standing::RolledBack,
             false => Standing::Stays,
         };
-        if !matches!(*standing, Standing::OnTrial { .. }) {
-            return None;
-        }
+        let mut standing = self.lock();
         match std::mem::replace(&mut *standing, after) {
-            Standing::OnTrial { previous, .. } => Some(previous),
-            _ => None,
+            Standing::OnTrial { previous, failure } => Some((previous, failure)),
+            over => {
+                *standing = over;
+                None
+            }
         }
     }
 
@@ -111,13 +112,13 @@ impl Trial {
         let one_more = match &mut *standing {
             Standing::Stays => return Err(error),
             Standing::OnTrial { failure, .. } if failure.is_none() => {
-                *failure = Some(StepError::error(error.into()));
+                *failure = Some(error);
                 None
             }
             Standing::OnTrial { .. } | Standing::RolledBack => Some(error),
         };
-        // Not under the lock: an error is the app's.
         drop(standing);
+        // Not under the lock: there is one of the app's in it.
         drop(one_more);
         self.failed.notify_one();
         Ok(())
@@ -127,14 +128,14 @@ impl Trial {
     async fn failed(&self) -> StepError {
         loop {
             if let Some(error) = self.failure() {
-                return error;
+                return StepError::error(error.into());
             }
             // A permit that was stored since that look ends this wait at once.
             self.failed.notified().await;
         }
     }
 
-    fn failure(&self) -> Option<StepError> {
+    fn failure(&self) -> Option<Error> {
         match &*self.lock() {
             Standing::OnTrial { failure, .. } => failure.clone(),
             Standing::Stays | Standing::RolledBack => None,

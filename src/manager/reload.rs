@@ -1,5 +1,6 @@
 //! A reload that is under way, as its worker and its supervisor see it, and what is told in the end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -18,8 +19,8 @@ use crate::{Error, Outcome, Report, Step, Triggers};
 pub(super) struct Reload {
     pub(super) triggers: Triggers,
     pub(super) check: bool,
-    /// Whether it is a way back.
-    goes_back: bool,
+    /// Whether it makes up for effects, and no reloader is to come: a way back, or what is held back.
+    only_effects: AtomicBool,
     pub(super) gate: Gate,
     pub(super) log: Log,
     /// Where to put the names of the pinned components that would be others now.
@@ -82,7 +83,7 @@ impl Reload {
         Arc::new(Self {
             triggers: story.batch.triggers.clone(),
             check: asked.wanted == Wanted::Check,
-            goes_back: false,
+            only_effects: AtomicBool::new(false),
             gate: Gate::new(),
             log: Log::with_capacity(core.graph.sources.len() + core.hooks),
             pending: Mutex::default(),
@@ -97,7 +98,7 @@ impl Reload {
         Arc::new(Self {
             triggers: self.triggers.clone(),
             check: false,
-            goes_back: true,
+            only_effects: AtomicBool::new(true),
             gate: Gate::committed(),
             log: Log::with_capacity(0),
             pending: Mutex::default(),
@@ -107,10 +108,20 @@ impl Reload {
         })
     }
 
+    /// From here on it does nothing but make up for effects.
+    pub(super) fn only_make_up(&self) {
+        // Relaxed: whoever asks has gone through the gate after this.
+        self.only_effects.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn makes_up_only(&self) -> bool {
+        self.only_effects.load(Ordering::Relaxed)
+    }
+
     /// What has not run yet of its apply phase.
     pub(super) fn to_come(&self, core: &Core) -> Vec<Arc<Entry>> {
         let mut to_come: Vec<_> = core.due_effects().collect();
-        if !self.goes_back {
+        if !self.makes_up_only() {
             let hooks = core.reloaders.values().flatten();
             to_come.extend(hooks.map(|hook| Arc::clone(&hook.entry)));
         }
@@ -135,7 +146,7 @@ impl Reload {
         // At a stop, what is current stays: what fails then may fail because of it.
         let goes_back = outcome == Outcome::Partial && !core.shared.stop.is_cancelled();
         let trial = self.trial.as_ref();
-        if let Some(previous) = trial.and_then(|trial| trial.end(goes_back)) {
+        if let Some((previous, failure)) = trial.and_then(|trial| trial.end(goes_back)) {
             core.shared.history().on_probation = false;
             if goes_back {
                 story.failed = Some(steps);
@@ -146,6 +157,10 @@ impl Reload {
                 return Next::Back(back);
             }
             core.replaced(&previous.generation, &previous.changed);
+            if let Some(error) = failure {
+                // It would have ended the run without a probation. Without a receiver the run is over.
+                drop(core.fatal.send(error));
+            }
         }
         self.tell(core, story, outcome, steps)
     }

@@ -46,6 +46,7 @@ where
     drop(names);
     let (policy, closer) = (manager.policy, manager.closer);
     let end_reaping = CancellationToken::new();
+    reaper.runs();
     let to_retire = Arc::clone(reaper.to_retire());
     let drains = Arc::clone(&shared.drains);
     let reaping = Reaping {

@@ -154,14 +154,15 @@ impl<'a> Supervisor<'a> {
     /// Tells what is left of a reload that was given up, and replaces the worker.
     async fn tell_given_up(&mut self, reload: &Arc<Reload>, committed: bool, overdue: Vec<Step>) {
         let Self { core, .. } = *self;
-        let ending = match (overdue.is_empty(), committed) {
+        let ending = match (overdue.is_empty(), committed && !reload.makes_up_only()) {
             (true, _) => Ending::Interrupted,
             (false, true) => Ending::Outcome(Outcome::Partial),
             (false, false) => Ending::Outcome(Outcome::Rejected),
         };
         let running = running(core, reload);
         // The worker cannot end them while a step blocks its thread.
-        core.ledger.abort_waiting();
+        let failed = core.ledger.abort_waiting().into_iter();
+        let failed = failed.map(|(entry, error, took)| Step::failed(&entry, error, took));
         let running = running.into_iter().map(|(entry, since)| {
             let took = since.map_or(Duration::ZERO, |since| since.elapsed());
             Step::new(&entry, Action::Abandoned, took)
@@ -177,6 +178,7 @@ impl<'a> Supervisor<'a> {
             .map(|entry| Step::new(&entry, Action::Skipped, Duration::ZERO));
         let rest = overdue
             .into_iter()
+            .chain(failed)
             .chain(running)
             .chain(ended)
             .chain(skipped);

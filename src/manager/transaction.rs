@@ -58,6 +58,9 @@ impl Transaction<'_> {
             // Whoever gave this reload up has reported it.
             return Ending::Interrupted;
         }
+        if any {
+            core.shared.publication.wake();
+        }
         let mut applied = self.run_effects().await;
         if let Some(probation) = probation.filter(|_| applied.is_ok()) {
             applied = self.probate(probation).await;
@@ -109,6 +112,7 @@ impl Transaction<'_> {
         let refused = self.discard(draft, Outcome::Rejected);
         // What could not be done when it was rolled back is not held back with it. It is no part of
         // what is refused, so a stop lets it come to its end.
+        reload.only_make_up();
         if core.graph.effects.is_empty() || reload.check || !reload.gate.commit(|| ()) {
             return refused;
         }
@@ -157,6 +161,7 @@ impl Transaction<'_> {
             draft.replace(index, Arc::clone(previous.generation.slot(index)));
         }
         self.commit(draft, None);
+        core.shared.publication.wake();
         let stamps = previous.stamps;
         *core.held_back() = Some(stamps).filter(|stamps| !stamps.is_empty());
     }
@@ -189,7 +194,8 @@ impl Transaction<'_> {
         Step::failed(&probation.entry, error, Duration::ZERO)
     }
 
-    /// Makes the draft current: its values, and its tasks. What depends on them is due.
+    /// Makes the draft current: its values, and its tasks. What depends on them is due. Who waits for a
+    /// change is to be woken after that.
     fn commit(&self, draft: Draft, trial: Option<&Arc<Trial>>) {
         let Self { core, .. } = *self;
         let previous = draft.base().clone();

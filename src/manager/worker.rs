@@ -12,10 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::core::Core;
 use super::reload::{Ending, Next, Reload};
 use super::transaction::Transaction;
-use crate::crew::{Entry, TURN};
-
-/// How long a reload that did not end well may take to let go of what it had started.
-const LETTING_GO: Duration = Duration::from_millis(50);
+use crate::crew::{Entry, LETTING_GO, TURN};
 
 /// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
 /// to go back from, it does that first.
@@ -65,14 +62,14 @@ async fn go_back(core: &Core, reload: &Arc<Reload>) -> Next {
 }
 
 async fn conclude(core: &Core, reload: &Reload, ending: Ending) -> Next {
+    if !reload.gate.end() {
+        // It was given up, and so was this worker.
+        return Next::End;
+    }
     if !ending.is_clean() {
         let_go(core, reload).await;
     }
-    match reload.gate.end() {
-        true => reload.conclude(core, ending, reload.log.close([])),
-        // It was given up, and so was this worker.
-        false => Next::End,
-    }
+    reload.conclude(core, ending, reload.log.close([]))
 }
 
 /// What did not end well may have left steps behind that were told to end and have not yet, and

@@ -8,12 +8,13 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::component::graph::{Build, Fresh, seen};
 use crate::component::inputs::Bound;
 use crate::component::runner::{Runnable, Runner};
-use crate::crew::{BoxFuture, Crew, Entry, Kind, Ledger, Made};
+use crate::crew::{BoxFuture, Crew, Entry, Kind, LETTING_GO, Ledger, Made};
 use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Origin, Part, Retire, Slot};
 use crate::panic::Quiet;
 use crate::{BoxError, Built, Done, StepError};
@@ -56,11 +57,18 @@ impl Members {
         }
     }
 
-    /// The names of those whose build has not ended.
-    fn running(&self) -> BTreeSet<Arc<str>> {
-        let running = self.ledger.running().into_iter();
-        let members = running.filter(|entry| entry.kind == Kind::Member);
-        members.map(|entry| Arc::clone(&entry.name)).collect()
+    /// The names of those whose build has not ended. If these are among them, they have a moment for it.
+    async fn running(&self, due: impl Iterator<Item = &Arc<str>> + Clone) -> BTreeSet<Arc<str>> {
+        let give_up = Instant::now() + LETTING_GO;
+        loop {
+            let running = self.ledger.running().into_iter();
+            let members = running.filter(|entry| entry.kind == Kind::Member);
+            let members: BTreeSet<_> = members.map(|entry| Arc::clone(&entry.name)).collect();
+            if !due.clone().any(|name| members.contains(name)) || Instant::now() > give_up {
+                return members;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Where the slot of this member will belong.
@@ -116,35 +124,43 @@ where
         let (values, seen) = self.inputs.values(draft);
         let inputs: Inputs = Arc::new(seen);
         let settings = F::clone(&self.settings)(values);
-        let mut built: BTreeMap<K, Lease<Value<Fut>>> = BTreeMap::new();
+        let mut built: Keyed<K, Value<Fut>> = Keyed(BTreeMap::new());
         let mut due = Vec::new();
         let before = committed.map(|slot| Slot::<Keyed<K, Value<Fut>>>::of(slot).value());
         for (key, setting) in settings {
             match before.and_then(|before| before.get(&key)) {
                 Some(lease) if is_built_from(lease, &setting) => {
-                    built.insert(key, lease.clone());
+                    built.0.insert(key, lease.clone());
                 }
-                _ => due.push((self.members.home::<K, Value<Fut>>(&key), key, setting)),
+                _ => {
+                    let (name, home) = (
+                        &self.members.collection.name,
+                        self.members.home::<K, Value<Fut>>(&key),
+                    );
+                    due.push((home, Quiet::new(name, key), Quiet::new(name, setting)));
+                }
             }
         }
         let members = Arc::clone(&self.members);
         let build = G::clone(&self.build);
         Box::pin(async move {
             // One that was given up and still blocks its thread is not joined by another.
-            let busy = members.running();
+            let names = due.iter().map(|(home, ..)| &home.name);
+            let busy = members.running(names).await;
             let mut crew = Crew::new(members.ledger.clock());
             let mut keys = Vec::new();
             let mut done = Vec::new();
             for (id, (home, key, setting)) in due.into_iter().enumerate() {
                 if busy.contains(&home.name) {
-                    return Err(failed(&key, StepError::busy()));
+                    return Err(failed(&*key, StepError::busy()));
                 }
                 let timeout = members.timeout;
                 let entry = members.ledger.add(Kind::Member, &home.name, timeout);
                 let anchor = Arc::clone(&inputs);
                 // In a slot from the beginning: whatever becomes of the others, it is retired.
                 let make = || {
-                    let future = build.clone()(key.clone(), setting.clone());
+                    let setting = S::clone(&setting);
+                    let future = build.clone()(K::clone(&key), setting.clone());
                     Made::Future(Box::pin(async move {
                         let value = future.await.into_result()?;
                         let setting = Origin::Built(Arc::new(setting));
@@ -159,9 +175,9 @@ where
                 if !done.is_empty() {
                     let _telling = members.telling.enter()?;
                     for finished in done.drain(..) {
-                        let key: &K = &keys[finished.id];
-                        let lease = finished.result.map_err(|error| failed(key, error))?;
-                        built.insert(key.clone(), lease);
+                        let key: &Quiet<K> = &keys[finished.id];
+                        let lease = finished.result.map_err(|error| failed(&**key, error))?;
+                        built.0.insert(K::clone(key), lease);
                     }
                 }
                 match crew.next().await {
@@ -169,12 +185,7 @@ where
                     None => break,
                 }
             }
-            let slot = Slot::new(
-                &members.collection,
-                Keyed(built),
-                Origin::Built(inputs),
-                None,
-            );
+            let slot = Slot::new(&members.collection, built, Origin::Built(inputs), None);
             Ok(Fresh::Slot(slot))
         })
     }
