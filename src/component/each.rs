@@ -46,7 +46,7 @@ use members::{Collection, Many, Members};
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the builds; the collection is not added.
+/// Dropping the future ends the builds, those that wait a moment later; the collection is not added.
 ///
 /// ```
 /// use std::collections::BTreeMap;
