@@ -26,7 +26,7 @@ pub(crate) struct Ledger {
     /// Those that are gone are forgotten.
     steps: Mutex<Vec<Weak<Entry>>>,
     /// What crews wait for, as long as they do.
-    waiting: Mutex<Vec<Weak<dyn Abort>>>,
+    waiting: Mutex<Vec<(Moment, Weak<dyn Abort>)>>,
     /// Values and errors that are being dropped: so many, and most so quickly, that none has an entry of
     /// its own.
     drops: Mutex<Drops>,
@@ -155,19 +155,19 @@ impl Ledger {
     pub(super) fn note_waiting(&self, tasks: Weak<dyn Abort>) {
         let mut waiting = lock(&self.waiting);
         if waiting.len() == waiting.capacity() {
-            waiting.retain(|tasks| tasks.strong_count() > 0);
+            waiting.retain(|(_, tasks)| tasks.strong_count() > 0);
         }
-        waiting.push(tasks);
+        waiting.push((self.clock.now(), tasks));
     }
 
-    /// Ends all steps of crews that wait; those that block their thread go on. Those that have failed,
-    /// which their crews may not have seen.
-    pub(crate) fn abort_waiting(&self) -> Vec<Failed> {
-        let waiting: Vec<_> = lock(&self.waiting)
-            .iter()
-            .filter_map(Weak::upgrade)
-            .collect();
-        waiting.iter().flat_map(|tasks| tasks.abort()).collect()
+    /// Ends all steps of crews made since then that wait; those that block their thread go on. Those that
+    /// have failed, which their crews may not have seen.
+    pub(crate) fn abort_waiting(&self, then: Instant) -> Vec<Failed> {
+        let then = self.clock.moment(then);
+        let waiting = lock(&self.waiting).clone();
+        let waiting = waiting.iter().filter(|(made, _)| *made >= then);
+        let waiting = waiting.filter_map(|(_, tasks)| tasks.upgrade());
+        waiting.flat_map(|tasks| tasks.abort()).collect()
     }
 
     /// The tasks of components that run.

@@ -161,7 +161,7 @@ impl<'a> Supervisor<'a> {
         };
         let running = running(core, reload);
         // The worker cannot end them while a step blocks its thread.
-        let failed = core.ledger.abort_waiting().into_iter();
+        let failed = core.ledger.abort_waiting(reload.began).into_iter();
         let failed = failed.map(|(entry, error, took)| Step::failed(&entry, error, took));
         let running = running.into_iter().map(|(entry, since)| {
             let took = since.map_or(Duration::ZERO, |since| since.elapsed());
