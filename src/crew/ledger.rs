@@ -118,7 +118,8 @@ impl Ledger {
         entry
     }
 
-    /// Runs the drop of a value or error of this component or step, which catches its panics. `now` need not be exact.
+    /// Runs the drop of a value or error of this component or step, which catches its panics. `now` need
+    /// not be exact.
     pub(crate) fn dropping(&self, name: &Arc<str>, now: Moment, drop: impl FnOnce()) {
         let id = {
             let mut drops = lock(&self.drops);
