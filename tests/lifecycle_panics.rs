@@ -13,8 +13,9 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use process::Process;
-use rekindle::{Handle, Lease, Manager};
+use rekindle::{BoxError, Handle, Lease, Manager};
 use support::{Dial, eventually, in_time};
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 struct Bomb;
@@ -120,29 +121,65 @@ async fn what_retires_may_be_dropped_by_a_reader_and_panic() {
     catch_unwind(AssertUnwindSafe(|| drop(guard))).unwrap();
 }
 
-/// Several keys, because a second panic while the first one unwinds would end the process.
+/// Whether the keys of a test panic when they are dropped.
+static SICK: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
+
+/// There are several, because a second panic while the first one unwinds would end the process.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<const TEST: usize>(u64);
+
+impl<const TEST: usize> Key<TEST> {
+    fn settings(number: u64) -> BTreeMap<Self, u64> {
+        BTreeMap::from([1, 2, 3].map(|key| (Self(key), number)))
+    }
+}
+
+impl<const TEST: usize> fmt::Display for Key<TEST> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<const TEST: usize> Drop for Key<TEST> {
+    fn drop(&mut self) {
+        assert!(!SICK[TEST].load(Ordering::SeqCst), "in drop");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_panic_when_a_build_is_refused_end_nothing() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let build = async |key: Key<0>, n: u64| {
+        std::mem::forget(key);
+        if n == 2 {
+            yield_now().await;
+            SICK[0].store(true, Ordering::SeqCst);
+            return Err::<u64, BoxError>("no".into());
+        }
+        Ok(n)
+    };
+    let keys = reload.each("keys", &number, |n| Key::settings(*n), build);
+    keys.await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        dial.set(2);
+        let error = handle.reload("test").await.unwrap_err();
+        assert!(error.is_rejected(), "{error:?}");
+        SICK[0].store(false, Ordering::SeqCst);
+    });
+    in_time(run).await.unwrap();
+}
+
 #[tokio::test]
 async fn keys_that_panic_when_they_are_dropped_keep_nothing_from_being_retired() {
-    static SICK: AtomicBool = AtomicBool::new(false);
-    #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-    struct Key(u64);
-    impl fmt::Display for Key {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.fmt(f)
-        }
-    }
-    impl Drop for Key {
-        fn drop(&mut self) {
-            assert!(!SICK.load(Ordering::SeqCst), "in drop");
-        }
-    }
     let (dial, ended) = (Dial::new(1), Arc::new(AtomicUsize::new(0)));
     let (dropped, retired) = (Arc::clone(&ended), Arc::clone(&ended));
     let mut reload = Manager::new();
     let number = reload.source("number", dial.clone()).await.unwrap();
-    let settings = |n: Lease<u64>| BTreeMap::from([1, 2, 3].map(|key| (Key(key), *n)));
-    let build = async move |_, _| Ok(Counted(Arc::clone(&dropped)));
-    let keys = reload.each("keys", &number, settings, build);
+    let build = async move |_: Key<1>, _| Ok(Counted(Arc::clone(&dropped)));
+    let keys = reload.each("keys", &number, |n| Key::settings(*n), build);
     let keys = keys.await.unwrap();
     let pool = reload.derive("pool", &keys, async |_| Ok(1));
     let pool = pool.retire(async move |_| _ = retired.fetch_add(1, Ordering::SeqCst));
@@ -152,11 +189,11 @@ async fn keys_that_panic_when_they_are_dropped_keep_nothing_from_being_retired()
         let held = keys.load();
         dial.set(2);
         handle.reload("first").await?;
-        SICK.store(true, Ordering::SeqCst);
+        SICK[1].store(true, Ordering::SeqCst);
         drop(held);
         let gone = || ended.load(Ordering::SeqCst) == 4;
         eventually("three values and a pool have ended", gone).await;
-        SICK.store(false, Ordering::SeqCst);
+        SICK[1].store(false, Ordering::SeqCst);
         dial.set(3);
         handle.reload("second").await?;
         let gone = || ended.load(Ordering::SeqCst) == 8;
