@@ -88,7 +88,9 @@
 //!
 //! # What it does not do
 //!
-//! * It does not stop code that blocks its thread: that is given up, named, and left.
+//! * It does not stop code that blocks its thread: that is given up, named, and left. Where it blocks the
+//!   only thread of a runtime, nobody can tell until it comes back, and then it counts as done.
+//! * It has one thread of its own, which notices what blocks, from the first reload on.
 //! * It does not move a current value out, only one that was replaced; for an exclusive resource keep
 //!   an `Arc<Mutex<_>>` inside the component.
 //! * It does not replace the process. For a new binary, use a socket that is handed over (systemd).
