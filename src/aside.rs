@@ -1,4 +1,4 @@
-//! One thread for the process on which no code of the app's runs, with a small runtime of its own.
+//! Threads on which no code of the app's runs, one for the process each, with a small runtime.
 //!
 //! The threads of the app's runtime may all be blocked, and even one that is can be the one that drives
 //! the timers of the others: then those sleep on, whatever is due. What has to be noticed all the same
@@ -14,22 +14,38 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::race::race;
 
-static RUNTIME: Mutex<Option<Handle>> = Mutex::new(None);
+/// One such thread.
+pub(crate) struct Aside {
+    name: &'static str,
+    /// What its runtime can do.
+    enable: fn(&mut Builder) -> &mut Builder,
+    runtime: Mutex<Option<Handle>>,
+}
 
-/// The runtime of that thread, which is started by the first who asks.
-///
-/// The runtime is built, and would be dropped, on its own thread: the caller may be inside another
-/// runtime, where dropping one panics.
-pub(crate) fn runtime() -> io::Result<Handle> {
-    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(handle) = &*runtime {
-        return Ok(handle.clone());
+/// Knows the time, and has no file open for it.
+static ALARM: Aside = Aside::new("rekindle-alarm", Builder::enable_time);
+
+impl Aside {
+    pub(crate) const fn new(name: &'static str, enable: fn(&mut Builder) -> &mut Builder) -> Self {
+        Self {
+            name,
+            enable,
+            runtime: Mutex::new(None),
+        }
     }
-    let (sender, receiver) = mpsc::sync_channel(1);
-    thread::Builder::new()
-        .name("rekindle-aside".to_owned())
-        .spawn(move || {
-            let built = Builder::new_current_thread().enable_all().build();
+
+    /// The runtime of the thread, which is started by the first who asks.
+    ///
+    /// The runtime is built, and would be dropped, on its own thread: the caller may be inside another
+    /// runtime, where dropping one panics.
+    pub(crate) fn runtime(&'static self) -> io::Result<Handle> {
+        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = &*runtime {
+            return Ok(handle.clone());
+        }
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let run = move || {
+            let built = (self.enable)(&mut Builder::new_current_thread()).build();
             let handle = built.as_ref().map(|runtime| runtime.handle().clone());
             // Sent only once, and the receiver waits for it.
             let _ = sender
@@ -37,9 +53,13 @@ pub(crate) fn runtime() -> io::Result<Handle> {
             if let Ok(runtime) = built {
                 runtime.block_on(pending::<()>());
             }
-        })?;
-    let handle = receiver.recv().map_err(io::Error::other)??;
-    Ok(runtime.insert(handle).clone())
+        };
+        thread::Builder::new()
+            .name(self.name.to_owned())
+            .spawn(run)?;
+        let handle = receiver.recv().map_err(io::Error::other)??;
+        Ok(runtime.insert(handle).clone())
+    }
 }
 
 /// Sleeps until then by the clock of the caller's runtime, which tests may move, or by that of the
@@ -56,7 +76,7 @@ pub(crate) async fn wake_at(deadline: Instant) {
 /// Driven by the thread, wherever it is polled.
 fn sleep_aside(deadline: Instant) -> io::Result<Sleep> {
     let left = deadline.duration_since(Instant::now());
-    let runtime = runtime()?;
+    let runtime = ALARM.runtime()?;
     let _entered = runtime.enter();
     Ok(sleep(left))
 }

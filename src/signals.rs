@@ -7,17 +7,20 @@
 use std::borrow::Cow;
 use std::io;
 
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod stop;
 
 pub(crate) use stop::Stop;
 
-use crate::aside;
+use crate::aside::Aside;
+
+static THREAD: Aside = Aside::new("rekindle-signals", Builder::enable_all);
 
 /// Listens to `kind` from now on. What arrives is kept until it is asked for, several as one.
 pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
-    let runtime = aside::runtime()?;
+    let runtime = THREAD.runtime()?;
     let _entered = runtime.enter();
     signal(kind)
 }

@@ -398,7 +398,7 @@ fn sleeps_of_the_signal_thread() -> String {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let mut statuses =
         tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap());
-    let status = statuses.find(|status| status.starts_with("Name:\trekindle-aside\n"));
+    let status = statuses.find(|status| status.starts_with("Name:\trekindle-signal\n"));
     let status = status.expect("the thread is there");
     let line = status
         .lines()

@@ -257,10 +257,16 @@ impl Counts {
             let lines = info.lines();
             lines.filter(|line| line.starts_with("inotify ")).count()
         };
+        // One for the process, from the first reload on.
+        let is_alarm = |task: &PathBuf| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "rekindle-alarm\n")
+        };
         Self {
             files: entries("/proc/self/fd").count(),
             watches: entries("/proc/self/fdinfo").map(watches).sum(),
-            threads: entries("/proc/self/task").count(),
+            threads: entries("/proc/self/task")
+                .filter(|task| !is_alarm(task))
+                .count(),
             tasks: runtime.metrics().num_alive_tasks(),
         }
     }

@@ -20,8 +20,7 @@ use signal_hook_registry::FORBIDDEN;
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 
-use super::{listen, name};
-use crate::aside;
+use super::{THREAD, listen, name};
 use crate::stragglers::{self, Order, Overdue};
 
 /// How much longer than the grace period it may take, so that the orderly end, which names its own
@@ -77,7 +76,7 @@ impl Stop {
             let text = format!("{} cannot be listened to", name(kind));
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let runtime = aside::runtime()?;
+        let runtime = THREAD.runtime()?;
         let idle = stragglers::running().is_empty();
         let mut state = state();
         for &kind in &kinds {
