@@ -1,8 +1,11 @@
 //! Calls into the app's code that must not take anything else down.
 
+use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 use crate::StepError;
 
@@ -24,6 +27,29 @@ pub(crate) fn drop_quietly<T>(name: &str, value: T) {
 pub(crate) fn wake_quietly<R>(wake: impl FnOnce() -> R) {
     if let Err(error) = catch(wake) {
         tracing::error!(target: "rekindle", "waking a task {error}");
+    }
+}
+
+/// Waits with a waker that catches the panics of the app's one. Where many wait for the same, a panic of
+/// one waker would keep others from being woken.
+pub(crate) async fn wait_quietly<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let waker = Waker::from(Arc::new(QuietWaker(cx.waker().clone())));
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    })
+    .await
+}
+
+struct QuietWaker(Waker);
+
+impl Wake for QuietWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        wake_quietly(|| self.0.wake_by_ref());
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rekindle::{BoxError, Lease, Manager, OnExit, Triggers};
 use support::{Barrier, Dial, eventually, in_time};
-use tokio::task::yield_now;
+use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -165,6 +165,41 @@ async fn a_waker_that_blocks_keeps_no_stop_from_its_end() {
     _ = in_time(run).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(10));
     barrier.open();
+}
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("in a waker");
+    }
+}
+
+/// tokio wakes those who wait for one thing in turns, which a panic would cut short.
+#[tokio::test]
+async fn a_waker_that_panics_keeps_none_of_the_others_from_being_woken() {
+    let dial = Dial::new(1);
+    let mut reload = Manager::new();
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        let lease = number.lease();
+        let waker = Waker::from(Arc::new(Panics));
+        let mut first = Box::pin(lease.replaced());
+        let polled = first.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        let mut others = JoinSet::new();
+        for _ in 0..400 {
+            let lease = number.lease();
+            others.spawn(async move { lease.replaced().await });
+        }
+        yield_now().await;
+        dial.set(2);
+        handle.reload("test").await?;
+        while others.join_next().await.is_some() {}
+        Ok(())
+    });
+    in_time(run).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::generation::Generation;
 use super::slot::{AnySlot, ErasedSlot, Inputs, Slot};
+use crate::panic::wait_quietly;
 
 /// One value, held for the length of a request: what [`Live::load`](super::Live::load) gives.
 ///
@@ -161,7 +162,7 @@ impl<T: Send + Sync + 'static> Lease<T> {
         loop {
             // First mark the version as seen, then look: a commit in between wakes us again.
             changes.mark_unchanged();
-            if self.0.is_replaced() || changes.changed().await.is_err() {
+            if self.0.is_replaced() || wait_quietly(changes.changed()).await.is_err() {
                 return;
             }
         }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::Live;
 use super::slot::Slot;
+use crate::panic::wait_quietly;
 
 /// A cached handle for hot loops: what [`Live::reader`] gives.
 ///
@@ -110,7 +111,7 @@ impl<T: Send + Sync + 'static> Reader<T> {
             if self.refresh() {
                 return self.slot.value();
             }
-            if self.changes.changed().await.is_err() {
+            if wait_quietly(self.changes.changed()).await.is_err() {
                 unreachable!("the publication that is held here owns the sender");
             }
         }

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use super::queue::Wanted;
 use super::shared::Shared;
 use super::status::Status;
+use crate::panic::wait_quietly;
 use crate::{Error, Report, Snapshot, Trigger, inside};
 
 /// The way to ask a manager for things. Cloning is cheap, and it may be used from anywhere.
@@ -272,7 +273,7 @@ impl Reports {
     /// ```
     pub async fn next(&mut self) -> Option<Arc<Report>> {
         loop {
-            match self.0.recv().await {
+            match wait_quietly(self.0.recv()).await {
                 Ok(report) => return Some(report),
                 Err(broadcast::error::RecvError::Closed) => return None,
                 Err(broadcast::error::RecvError::Lagged(_)) => {}

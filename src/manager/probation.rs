@@ -63,6 +63,26 @@ enum Standing {
     RolledBack,
 }
 
+impl Standing {
+    fn failure(&self) -> Option<Error> {
+        match self {
+            Self::OnTrial { failure, .. } => failure.clone(),
+            Self::Stays | Self::RolledBack => None,
+        }
+    }
+
+    /// What there was of it, if it was on trial.
+    fn end(&mut self, after: Self) -> Option<(Previous, Option<Error>)> {
+        match std::mem::replace(self, after) {
+            Self::OnTrial { previous, failure } => Some((previous, failure)),
+            over => {
+                *self = over;
+                None
+            }
+        }
+    }
+}
+
 impl Trial {
     pub(super) fn begin(&self, previous: Previous) {
         let failure = None;
@@ -77,9 +97,10 @@ impl Trial {
     pub(super) fn pass(&self, gate: &Gate) -> Result<Option<Previous>, StepError> {
         let mut passed = Ok(None);
         gate.unless_given_up(|| {
-            passed = match self.failure() {
+            let mut standing = self.lock();
+            passed = match standing.failure() {
                 Some(error) => Err(error),
-                None => Ok(self.end(false).map(|(previous, _)| previous)),
+                None => Ok(standing.end(Standing::Stays).map(|(previous, _)| previous)),
             };
         });
         passed.map_err(|error| StepError::error(error.into()))
@@ -92,14 +113,7 @@ impl Trial {
             true => Standing::RolledBack,
             false => Standing::Stays,
         };
-        let mut standing = self.lock();
-        match std::mem::replace(&mut *standing, after) {
-            Standing::OnTrial { previous, failure } => Some((previous, failure)),
-            over => {
-                *standing = over;
-                None
-            }
-        }
+        self.lock().end(after)
     }
 
     /// Lets the generation fail because of something that began with it.
@@ -127,18 +141,12 @@ impl Trial {
     /// Waits until it has failed.
     async fn failed(&self) -> StepError {
         loop {
-            if let Some(error) = self.failure() {
+            let failure = self.lock().failure();
+            if let Some(error) = failure {
                 return StepError::error(error.into());
             }
             // A permit that was stored since that look ends this wait at once.
             self.failed.notified().await;
-        }
-    }
-
-    fn failure(&self) -> Option<Error> {
-        match &*self.lock() {
-            Standing::OnTrial { failure, .. } => failure.clone(),
-            Standing::Stays | Standing::RolledBack => None,
         }
     }
 

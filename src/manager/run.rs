@@ -146,6 +146,8 @@ impl Drop for AbandonTasks<'_> {
 
 /// Takes what has to be retired, and what was built from it, out of everybody's reach.
 fn close(core: &Core) {
+    // A worker that was to do it may have been stopped before.
+    core.shared.publication.wake();
     let closing: Vec<_> = core.graph.draining().collect();
     if closing.is_empty() {
         return;

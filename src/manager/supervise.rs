@@ -91,9 +91,13 @@ impl<'a> Supervisor<'a> {
                 let Err(error) = ended else { return };
                 // The runtime shuts down, or this crate has a bug.
                 tracing::error!(target: "rekindle", "a reload broke off: {error}");
-                match self.core.under_way.current() {
+                let told = match self.core.under_way.current() {
                     Some(reload) => self.give_up(&reload, Vec::new()).await,
-                    None => self.employ(Next::Reload),
+                    None => false,
+                };
+                if !told {
+                    self.core.under_way.abandon();
+                    self.employ(Next::Reload);
                 }
             }
         }
@@ -144,11 +148,13 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Gives the reload up, because of these or else because of the stop.
-    async fn give_up(&mut self, reload: &Arc<Reload>, overdue: Vec<Step>) {
-        if let Some(committed) = reload.gate.give_up() {
+    /// Gives the reload up, because of these or else because of the stop; tells whether it was not over.
+    async fn give_up(&mut self, reload: &Arc<Reload>, overdue: Vec<Step>) -> bool {
+        let given_up = reload.gate.give_up();
+        if let Some(committed) = given_up {
             self.tell_given_up(reload, committed, overdue).await;
         }
+        given_up.is_some()
     }
 
     /// Tells what is left of a reload that was given up, and replaces the worker.

@@ -161,13 +161,14 @@ impl Transaction<'_> {
             draft.replace(index, Arc::clone(previous.generation.slot(index)));
         }
         self.commit(draft, None);
-        core.shared.publication.wake();
         let stamps = previous.stamps;
         *core.held_back() = Some(stamps).filter(|stamps| !stamps.is_empty());
     }
 
-    /// Runs the effects that are due because of that. One that fails stays due.
+    /// Wakes who waits for a change, and runs the effects that are due because of that. One that fails
+    /// stays due.
     pub(super) async fn run_back(&self) -> Ending {
+        self.core.shared.publication.wake();
         match self.run_effects().await {
             Ok(()) => Ending::Outcome(Outcome::RolledBack),
             Err(_) => Ending::Outcome(Outcome::Partial),

@@ -13,6 +13,7 @@ use super::core::Core;
 use super::reload::{Ending, Next, Reload};
 use super::transaction::Transaction;
 use crate::crew::{Entry, LETTING_GO, TURN};
+use crate::race::race;
 
 /// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
 /// to go back from, it does that first.
@@ -67,7 +68,8 @@ async fn conclude(core: &Core, reload: &Reload, ending: Ending) -> Next {
         return Next::End;
     }
     if !ending.is_clean() {
-        let_go(core, reload).await;
+        // At a stop nothing follows, and the time for telling may be short.
+        race(core.shared.stop.cancelled(), let_go(core, reload)).await;
     }
     reload.conclude(core, ending, reload.log.close([]))
 }

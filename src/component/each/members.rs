@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::component::graph::{Build, Fresh, seen};
 use crate::component::inputs::Bound;
 use crate::component::runner::{Runnable, Runner};
-use crate::crew::{BoxFuture, Crew, Entry, Kind, LETTING_GO, Ledger, Made};
+use crate::crew::{BoxFuture, Crew, Entry, Finished, Kind, LETTING_GO, Ledger, Made};
 use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Origin, Part, Retire, Slot};
 use crate::panic::Quiet;
 use crate::{BoxError, Built, Done, StepError};
@@ -149,7 +149,6 @@ where
             let busy = members.running(names).await;
             let mut crew = Crew::new(members.ledger.clock());
             let mut keys = Vec::new();
-            let mut done = Vec::new();
             for (id, (home, key, setting)) in due.into_iter().enumerate() {
                 if busy.contains(&home.name) {
                     return Err(failed(&*key, StepError::busy()));
@@ -167,23 +166,15 @@ where
                         Ok(Lease::new(Slot::new(&home, value, setting, Some(anchor))))
                     }))
                 };
-                done.extend(crew.push(id, &entry, make));
+                let finished = crew.push(id, &entry, make);
                 keys.push(key);
+                if let Some(finished) = finished {
+                    settle(&members, &keys, &mut built, finished)?;
+                }
                 crew.breathe().await;
             }
-            loop {
-                if !done.is_empty() {
-                    let _telling = members.telling.enter()?;
-                    for finished in done.drain(..) {
-                        let key: &Quiet<K> = &keys[finished.id];
-                        let lease = finished.result.map_err(|error| failed(&**key, error))?;
-                        built.0.insert(K::clone(key), lease);
-                    }
-                }
-                match crew.next().await {
-                    Some(finished) => done.push(finished),
-                    None => break,
-                }
+            while let Some(finished) = crew.next().await {
+                settle(&members, &keys, &mut built, finished)?;
             }
             let slot = Slot::new(&members.collection, built, Origin::Built(inputs), None);
             Ok(Fresh::Slot(slot))
@@ -193,6 +184,20 @@ where
 
 /// What a build gives.
 type Value<Fut> = <<Fut as Future>::Output as Built>::Value;
+
+/// Puts a value that was built in its place.
+fn settle<K: Key, V: Send + Sync + 'static>(
+    members: &Members,
+    keys: &[Quiet<K>],
+    built: &mut Keyed<K, V>,
+    Finished { id, result, .. }: Finished<Lease<V>>,
+) -> Result<(), BoxError> {
+    let _telling = members.telling.enter()?;
+    let key = &*keys[id];
+    let lease = result.map_err(|error| failed(key, error))?;
+    built.0.insert(key.clone(), lease);
+    Ok(())
+}
 
 fn is_built_from<V: Send + Sync + 'static, S: Setting>(lease: &Lease<V>, setting: &S) -> bool {
     seen::<S>(lease.inputs()) == setting
