@@ -120,6 +120,15 @@ async fn a_step_that_failed_while_another_one_blocked_is_told_with_its_error() {
     in_time(run).await.unwrap();
 }
 
+/// Notes that it was dropped.
+struct Note(Arc<AtomicBool>);
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Also where the grace period is shorter than it would take to let go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_refused_reload_that_lets_go_when_a_stop_comes_is_told_as_refused() {
@@ -132,7 +141,18 @@ async fn a_refused_reload_that_lets_go_when_a_stop_comes_is_told_as_refused() {
         Ok(())
     };
     reload.source("blocks", build).await.unwrap();
-    let (sick, waits) = (Arc::new(AtomicBool::new(false)), barrier.clone());
+    let sick = Arc::new(AtomicBool::new(false));
+    let (waits, let_go) = (Arc::clone(&sick), Arc::new(AtomicBool::new(false)));
+    let notes = Arc::clone(&let_go);
+    let build = async move || {
+        if waits.load(Ordering::SeqCst) {
+            let _note = Note(notes);
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
+    reload.source("waits", build).await.unwrap();
+    let waits = barrier.clone();
     let fails = Arc::clone(&sick);
     let build = async move || {
         if fails.load(Ordering::SeqCst) {
@@ -150,8 +170,8 @@ async fn a_refused_reload_that_lets_go_when_a_stop_comes_is_told_as_refused() {
         sick.store(true, Ordering::SeqCst);
         handle.trigger("test");
         blocked.arrival().await;
-        // The reload has failed, and lets go of the other one.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // The reload has failed, and lets go: of what waits at once, but not of what blocks.
+        eventually("it lets go", || let_go.load(Ordering::SeqCst)).await;
     });
     let told = tokio::spawn(async move {
         let report = reports.next().await.unwrap();
