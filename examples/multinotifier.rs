@@ -65,9 +65,11 @@ async fn main() -> Result<(), BoxError> {
     let mut group = run::Group::new();
     group.add("signals", signals);
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    group.add("http", |stop| {
+    // A client that does not hang up must not turn the end into a failure.
+    let server = group.add("http", |stop| {
         axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned())
     });
+    server.abortable();
     reload.run(|stop| group.run_until(stop)).await
 }
 

@@ -27,7 +27,7 @@ pub(crate) use entry::{Entry, Kind};
 pub(crate) use gate::Gate;
 use job::FirstPoll;
 pub(crate) use job::{BoxFuture, Job, Made};
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Ledger, not_retired};
 use waiting::Waiting;
 
 use crate::StepError;

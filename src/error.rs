@@ -80,7 +80,7 @@ enum Kind {
     },
     StillRunning {
         names: Vec<String>,
-        grace: Duration,
+        timeout: Duration,
     },
 }
 
@@ -134,8 +134,8 @@ impl Error {
         Self(Arc::new(Kind::AppPanicked { error }))
     }
 
-    pub(crate) fn still_running(names: Vec<String>, grace: Duration) -> Self {
-        Self(Arc::new(Kind::StillRunning { names, grace }))
+    pub(crate) fn still_running(names: Vec<String>, timeout: Duration) -> Self {
+        Self(Arc::new(Kind::StillRunning { names, timeout }))
     }
 
     /// The report of the reload that did not end well.
@@ -291,7 +291,7 @@ impl Error {
         matches!(*self.0, Kind::Reentrant)
     }
 
-    /// Whether something did not end within the grace period of the stop.
+    /// Returns `true` if something did not end within the shutdown timeout.
     ///
     /// ```
     /// use std::time::Duration;
@@ -300,7 +300,7 @@ impl Error {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), rekindle::BoxError> {
     /// # let (began, mut begins) = tokio::sync::mpsc::channel(1);
-    /// let mut reload = Manager::new().grace(Duration::from_millis(10));
+    /// let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(20));
     /// reload.add(0, "flush", async move |_| {
     /// #     began.send(()).await?;
     ///     // It blocks its thread, so nobody can stop it.
@@ -324,7 +324,7 @@ impl Error {
         matches!(*self.0, Kind::StillRunning { .. })
     }
 
-    /// What did not end within the grace period of the stop, each as a phrase.
+    /// A phrase for each thing that did not end within the shutdown timeout.
     pub(crate) fn leftovers(&self) -> &[String] {
         match &*self.0 {
             Kind::StillRunning { names, .. } => names,
@@ -370,9 +370,11 @@ impl fmt::Display for Error {
             }
             Kind::Task { name, .. } => write!(f, "the task of component `{name}` failed"),
             Kind::AppPanicked { .. } => f.write_str("the app panicked"),
-            Kind::StillRunning { names, grace } => {
-                write!(f, "still running {grace:?} after the stop: {}", names.join(", "))
-            }
+            Kind::StillRunning { names, timeout } => write!(
+                f,
+                "not ended within the shutdown timeout of {timeout:?}: {}",
+                names.join(", ")
+            ),
         }
     }
 }

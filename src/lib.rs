@@ -125,9 +125,9 @@ mod race;
 mod reloader;
 mod report;
 pub mod run;
+mod shutdown;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
-mod stragglers;
 mod trigger;
 
 pub use component::{Apply, Component, Each, Inputs, OnExit, Reading, Source, Stamp, Watch};

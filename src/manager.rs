@@ -56,9 +56,6 @@ use probation::{Probation, Probe};
 use serve::CloseOnDrop;
 use shared::Shared;
 
-/// How long what runs may take to end after the stop, unless [`Manager::grace`] says otherwise.
-const GRACE: Duration = Duration::from_secs(10);
-
 /// Owns the components, and is the scope in which the app runs.
 ///
 /// First the parts are added: [`source`](Self::source), [`derive`](Self::derive),
@@ -119,7 +116,7 @@ impl Manager {
     /// A manager without components, with the default options.
     pub fn new() -> Self {
         let (reaper, arrivals) = Reaper::new();
-        let ledger = Ledger::new(GRACE, &reaper);
+        let ledger = Ledger::new(&reaper);
         let shared = Shared::new(&ledger);
         Self {
             closer: CloseOnDrop(Arc::clone(&shared)),
@@ -498,14 +495,15 @@ impl Manager {
     ///
     /// When the app has returned, [tasks](crate::Component::runs) are told to stop, and then components
     /// that are [retired](crate::Component::retire) or run are closed, with what was built from them,
-    /// dependants first. The [grace period](Self::grace) limits both.
+    /// dependants first. The [shutdown timeout](Self::shutdown_timeout) limits all of it; an app that has
+    /// not returned at the end of its share is dropped.
     ///
     /// # Errors
     ///
     /// The error of the reload or notifier that ended the run ([`OnError::Stop`]), or of the task
     /// ([`OnExit::Stop`](crate::OnExit::Stop)); else exactly the app's own error; else an [`Error`]
-    /// that names what did not end within the grace period, and what is still held and so cannot be
-    /// retired.
+    /// that names what did not end within the shutdown timeout, the app included, and what is still held
+    /// and so cannot be retired.
     ///
     /// # Cancel safety
     ///
@@ -554,8 +552,8 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// An [`Error`] that names what did not end within the [grace period](Self::grace), or is still
-    /// held by the caller.
+    /// An [`Error`] that names what did not end within the [shutdown timeout](Self::shutdown_timeout), or
+    /// is still held by the caller.
     ///
     /// # Cancel safety
     ///

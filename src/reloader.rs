@@ -43,7 +43,7 @@ pub trait Reloader: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when its deadline has passed, or the grace period of a stop.
+    /// The future is dropped when its deadline has passed, or its share of the shutdown timeout.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -11,7 +11,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
-//! let mut group = run::Group::new().grace(Duration::from_secs(20));
+//! let mut group = run::Group::new().shutdown_timeout(Duration::from_secs(20));
 //! # #[cfg(all(unix, feature = "signal"))]
 //! group.add("signals", run::signals()?); // SIGINT and SIGTERM
 //! group.add("ticker", async |stop| {
@@ -23,9 +23,9 @@
 //!     stop.run_until_cancelled(ticks).await;
 //! });
 //! # /*
-//! group.add("http", |stop| {
-//!     axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned())
-//! });
+//! group
+//!     .add("http", |stop| axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()))
+//!     .abortable(); // A client that does not hang up is no error.
 //! # */
 //! # group.add("done", async |_| ());
 //! group.run().await?;
@@ -47,37 +47,63 @@
 //! A group inside a manager is `reload.run(|stop| group.run_until(stop))`.
 //!
 //! What does not end in a group or a manager that is an actor is named by the outer group as well.
-//! Give the outer one the longer grace period all the same: else it gives up first, and the inner
-//! one cannot end in order.
 //!
 //! # Signals
 //!
 //! The first SIGINT or SIGTERM starts the orderly end. A second one ends the process at once, and
-//! so does the end of the grace period if something is still running half a second later: with the
+//! so does the end of the shutdown timeout if something is still running half a second later: with the
 //! code 128 + n, after a line on standard error, and an error event, that says what hung. A thread
 //! of this crate's sees to that, so it happens even when every thread of the runtime is blocked, or
 //! when `run` has returned and a stuck task keeps the runtime from shutting down:
 //!
 //! ```text
-//! rekindle: SIGTERM: the grace period of 10s is over; still running: actor `http`
+//! rekindle: SIGTERM: the shutdown timeout of 25s is over, while the app was ending; still running: actor `http`
 //! ```
 //!
 //! A signal is for the whole process, so this goes for every group and every manager that is there
 //! when it comes, beside the group with the signals as well. A group that is started when another
-//! one has ended by the signal, to finish something, may take its time: its grace period counts
+//! one has ended by the signal, to finish something, may take its time: its shutdown timeout counts
 //! from when it begins to end.
 //!
 //! A signal that arrives between the call of [`signals()`] and the start of the group is kept, and
 //! the group ends as soon as it starts. Ending by a signal is a success for `main`;
 //! [`Ended::signal`] tells which it was.
 //!
+//! # Shutting down
+//!
+//! One number limits the whole stop: [`Manager::shutdown_timeout`](crate::Manager::shutdown_timeout), or
+//! [`Group::shutdown_timeout`] where a group is the outermost. It counts from the first of the signal, the
+//! stop, and the end of the app or of an actor. Each phase has a share of it, and what the one before
+//! left over; with the default of 25 s:
+//!
+//! | phase | ends at | in seconds | one that is late |
+//! |---|---|---|---|
+//! | the app and its actors; effects and reloaders that run | 60 % | 15 | is dropped, and named in the error; an actor that is [`abortable`](ActorOptions::abortable), in the log |
+//! | [tasks](crate::Component::runs) of components | 80 % | 20 | is dropped, and named in the error |
+//! | [retirement](crate::Component::retire) of the last values | 100 % | 25 | is named in the error |
+//! | the process, if it was a signal and something still runs | and half a second | 25.5 | ends it, with the code 128 + n |
+//!
+//! So a client that does not hang up takes nothing from the pool that has to be closed after it. A group
+//! without a manager has the whole number for its actors. A group or manager that runs inside of another
+//! takes part in the budget of the outermost one, whose number counts. It has the share of its place, less
+//! a quarter of a second (a tenth of a short share), in which it names what hung before the outer one
+//! drops it. It must be polled by a task of the outer one for that, not by one that the app spawned.
+//!
+//! Give the supervisor of the process more than that, so that the orderly end comes first:
+//!
+//! | who ends the process | its setting | its default | advice |
+//! |---|---|---|---|
+//! | Kubernetes | `terminationGracePeriodSeconds` | 30 s | shutdown timeout + 5 s, and more if there is a `preStop` hook, which counts |
+//! | systemd | `TimeoutStopSec` | 90 s | shutdown timeout + 5 s |
+//! | Docker | `--stop-timeout` | 10 s | shutdown timeout + 5 s, or a shutdown timeout of 5 s |
+//!
 //! # What it costs
 //!
 //! A task and a few allocations for each actor, and one thread for all signals of the process. A
 //! task is not a fence: an actor that blocks its thread cannot be aborted, only named.
 //!
-//! The shape is that of [oklog/run](https://github.com/oklog/run) for Go. New here are the grace
-//! period, panics as errors, and what the second signal does.
+//! The shape is that of [oklog/run](https://github.com/oklog/run) for Go. New here are the
+//! shutdown timeout, panics as errors, and what the second signal does.
 
 mod blocking;
 mod cause;
@@ -86,6 +112,7 @@ mod ending;
 mod error;
 mod group;
 mod member;
+mod options;
 mod output;
 mod roll;
 #[cfg(all(unix, feature = "signal"))]
@@ -96,6 +123,7 @@ pub use cause::{Cancelled, Cause, Signaled};
 pub use ended::Ended;
 pub use error::Error;
 pub use group::Group;
+pub use options::ActorOptions;
 pub use output::ActorOutput;
 #[cfg(all(unix, feature = "signal"))]
 pub use signals::{SignalKind, signals, signals_for};

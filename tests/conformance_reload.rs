@@ -550,12 +550,14 @@ async fn a_manager_without_reloaders_runs_and_stops() {
     }
 }
 
-/// R13: whatever the grace period is.
+/// R13: whatever the shutdown timeout is.
 #[tokio::test(start_paused = true)]
 async fn a_manager_without_anything_runs_and_stops() {
     let manager = Manager::new();
     manager.run(async |_| ()).await.unwrap();
-    let manager = Manager::new().grace(Duration::MAX).timeout(Duration::MAX);
+    let manager = Manager::new()
+        .shutdown_timeout(Duration::MAX)
+        .timeout(Duration::MAX);
     let handle = manager.handle();
     let app = manager.run(async move |_| {
         handle.reload("test-id").await?;

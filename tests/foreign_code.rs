@@ -102,7 +102,7 @@ impl std::error::Error for Cause {}
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_error_of_a_task_on_probation_whose_text_blocks_keeps_no_stop_from_its_end() {
     let (dial, barrier) = (Dial::new(1), Barrier::default());
-    let reload = Manager::new().timeout(SHORT).grace(4 * SHORT);
+    let reload = Manager::new().timeout(SHORT).shutdown_timeout(4 * SHORT);
     let mut reload = reload.probation(SHORT, async || ());
     let text = barrier.clone();
     let worker = reload.source("worker", dial.clone());
@@ -144,7 +144,7 @@ impl Wake for Wakes {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_waker_that_blocks_keeps_no_stop_from_its_end() {
     let (dial, barrier) = (Dial::new(1), Barrier::default());
-    let mut reload = Manager::new().timeout(SHORT).grace(4 * SHORT);
+    let mut reload = Manager::new().timeout(SHORT).shutdown_timeout(4 * SHORT);
     let number = reload.source("number", dial.clone()).await.unwrap();
     let (handle, lease) = (reload.handle(), number.lease());
     let waker = Waker::from(Arc::new(Wakes(barrier.clone())));

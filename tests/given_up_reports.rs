@@ -129,11 +129,11 @@ impl Drop for Note {
     }
 }
 
-/// Also where the grace period is shorter than it would take to let go.
+/// Also where the shutdown budget is shorter than it would take to let go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_refused_reload_that_lets_go_when_a_stop_comes_is_told_as_refused() {
     let barrier = Barrier::default();
-    let mut reload = Manager::new().grace(Duration::from_millis(5));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(5));
     let blocks = barrier.clone();
     let build = async move || {
         tokio::task::yield_now().await;

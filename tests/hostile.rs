@@ -115,7 +115,7 @@ async fn an_error_that_is_its_own_cause_is_told_all_the_same() {
 #[cfg(all(unix, feature = "signal"))]
 #[test]
 #[allow(clippy::print_stdout, reason = "this is how the processes talk")]
-fn a_drop_that_hangs_does_not_outlive_a_signal_and_the_grace_period() {
+fn a_drop_that_hangs_does_not_outlive_a_signal_and_its_budget() {
     use rekindle::run::{self, Group};
     use std::time::Duration;
 
@@ -128,7 +128,7 @@ fn a_drop_that_hangs_does_not_outlive_a_signal_and_the_grace_period() {
             }
         }
     }
-    let test = "a_drop_that_hangs_does_not_outlive_a_signal_and_the_grace_period";
+    let test = "a_drop_that_hangs_does_not_outlive_a_signal_and_its_budget";
     if let Some(mut process) = Process::of(test) {
         process.waits_for("ready");
         process.kill("TERM");
@@ -146,7 +146,7 @@ fn a_drop_that_hangs_does_not_outlive_a_signal_and_the_grace_period() {
     runtime.block_on(async {
         let mut group = Group::new();
         group.add("signals", run::signals().unwrap());
-        let mut reload = Manager::new().grace(Duration::from_millis(100));
+        let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(100));
         let value = reload.source("value", async || Ok(Hangs)).await.unwrap();
         let app = reload.run(async move |stop| {
             println!("ready");

@@ -272,7 +272,7 @@ const NAMED: &str = "the drop of an old value or error of `hook`, running for ";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_that_is_forgotten_and_blocks_its_thread_holds_up_no_reload_and_is_named() {
     let barrier = Barrier::default();
-    let mut reload = Manager::new().grace(Duration::from_millis(20));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(20));
     let failed = Arc::new(AtomicUsize::new(0));
     let blocks = barrier.clone();
     reload.add(0, "hook", async move |_| {
@@ -300,7 +300,7 @@ async fn an_error_that_is_forgotten_and_blocks_its_thread_holds_up_no_reload_and
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_of_a_check_nobody_waits_for_may_block_its_thread_too() {
     let (barrier, latch) = (Barrier::default(), Latch::new());
-    let mut reload = Manager::new().grace(Duration::from_millis(20));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(20));
     let (blocks, waits) = (barrier.clone(), latch.clone());
     let fails = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fails);

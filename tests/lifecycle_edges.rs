@@ -118,7 +118,7 @@ async fn what_is_read_and_has_not_changed_is_retired_too() {
 async fn what_a_refused_reload_leaked_is_named_at_the_end() {
     static LEAKED: Mutex<Vec<Lease<u64>>> = Mutex::new(Vec::new());
     let dial = Dial::new(1);
-    let mut reload = Manager::new().grace(Duration::from_millis(50));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(50));
     let number = reload.source("number", dial.clone()).retire(async |_| ());
     let number = number.await.unwrap();
     let build = async |n: Lease<u64>| match *n {
@@ -145,7 +145,7 @@ async fn what_a_refused_reload_leaked_is_named_at_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retirement_that_is_cut_off_at_the_end_is_named_each_time() {
     for _ in 0..200 {
-        let mut reload = Manager::new().grace(Duration::from_millis(2));
+        let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(2));
         let hangs = reload.source("hangs", Dial::new(1));
         hangs
             .retire(async |_| std::future::pending::<()>().await)
@@ -193,7 +193,7 @@ async fn a_reload_that_waits_for_the_start_replaces_what_was_started() {
 #[tokio::test]
 async fn the_status_lists_tasks_from_the_commit_until_they_are_gone() {
     let dial = Dial::new(1);
-    let mut reload = Manager::new().grace(SHORT);
+    let mut reload = Manager::new().shutdown_timeout(SHORT);
     let stays = reload.source("stays", dial.clone());
     let task = async |_, _| std::future::pending::<()>().await;
     stays.runs(task).await.unwrap();

@@ -98,10 +98,10 @@ async fn a_lease_of_what_will_never_be_current_is_told_and_named_until_it_lets_g
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_tasks_have_the_grace_period_and_not_the_drain_deadline() {
+async fn at_the_end_tasks_have_the_budget_and_not_the_drain_deadline() {
     let trace = Trace::default();
     let second = Duration::from_secs(1);
-    let mut reload = Manager::new().drain(second).grace(10 * second);
+    let mut reload = Manager::new().drain(second).shutdown_timeout(10 * second);
     let flushed = trace.clone();
     let worker = reload.source("worker", async || Ok(1));
     let worker = worker.runs(async move |_, stop: CancellationToken| {

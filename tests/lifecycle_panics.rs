@@ -106,7 +106,7 @@ fn two_functions_of_one_component_may_both_panic_when_they_are_dropped() {
 
 #[tokio::test]
 async fn what_retires_may_be_dropped_by_a_reader_and_panic() {
-    let mut reload = Manager::new().grace(Duration::from_millis(10));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(10));
     let bomb = Arc::new(Bomb);
     let pool = reload
         .source("pool", async || Ok(1))

@@ -155,9 +155,9 @@ async fn a_probe_that_hangs_does_not_hold_up_a_stop() {
     let dial = Dial::new(1);
     let asked = Arc::new(Notify::new());
     let asks = Arc::clone(&asked);
-    // Neither the timeout nor the grace period ends it in time.
+    // Neither the timeout nor the shutdown budget ends it in time.
     let long = Duration::from_secs(600);
-    let reload = Manager::new().timeout(long).grace(long);
+    let reload = Manager::new().timeout(long).shutdown_timeout(long);
     let mut reload = reload.probation(long, async move || {
         asks.notify_one();
         std::future::pending::<()>().await;

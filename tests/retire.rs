@@ -390,7 +390,7 @@ async fn what_is_held_for_too_long_is_named_and_not_taken_away() {
 
 #[tokio::test]
 async fn a_guard_that_is_leaked_is_named_at_the_end() {
-    let mut reload = Manager::new().grace(Duration::from_millis(50));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(50));
     let pool = reload.source("pool", async || Ok(5)).retire(async |_| ());
     let pool = pool.await.unwrap();
     let mut leaked = None;
@@ -412,7 +412,7 @@ async fn a_guard_that_is_leaked_is_named_at_the_end() {
 
 #[tokio::test]
 async fn a_retirement_that_hangs_is_named_at_the_end() {
-    let mut reload = Manager::new().grace(Duration::from_millis(50));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(50));
     let hangs = async |_| std::future::pending::<()>().await;
     reload
         .source("pool", async || Ok(5))

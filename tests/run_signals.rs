@@ -120,7 +120,7 @@ fn a_chosen_signal_ends_the_group() {
 /// G8
 #[tokio::test]
 async fn a_signal_actor_ends_when_it_is_interrupted() {
-    let mut group = Group::new().grace(Duration::from_secs(60));
+    let mut group = Group::new().shutdown_timeout(Duration::from_secs(60));
     group.add(
         "signals",
         run::signals_for([SignalKind::user_defined2()]).unwrap(),
@@ -192,13 +192,13 @@ fn a_second_signal_ends_the_process() {
         process.kill("INT");
         let (code, stderr) = process.ends();
         assert_eq!(code, Some(130));
-        let line = "rekindle: SIGINT: a second signal, so the process ends at once; \
+        let line = "rekindle: SIGINT: a second signal, while the app was ending; \
                     still running: actor `stuck`\n";
         assert!(stderr.contains(line), "{stderr}");
         return;
     }
     current_thread().block_on(async {
-        let mut group = Group::new().grace(Duration::from_secs(600));
+        let mut group = Group::new().shutdown_timeout(Duration::from_secs(600));
         group.add("signals", run::signals().unwrap());
         group.add_pair(
             "stuck",
@@ -220,13 +220,13 @@ fn a_blocked_runtime_is_ended(test: &str, runtime: fn() -> Runtime) {
         let (code, stderr) = process.ends();
         assert!(start.elapsed() >= GRACE);
         assert_eq!(code, Some(143));
-        let line = "rekindle: SIGTERM: the grace period of 100ms is over; still running: ";
+        let line = "rekindle: SIGTERM: the shutdown timeout of 100ms is over, while the app was ending; still running: ";
         assert!(stderr.contains(line), "{stderr}");
         assert!(stderr.contains("actor `blocks its thread`"), "{stderr}");
         return;
     }
     runtime().block_on(async {
-        let mut group = Group::new().grace(GRACE);
+        let mut group = Group::new().shutdown_timeout(GRACE);
         group.add("signals", run::signals().unwrap());
         group.add("blocks its thread", |_| block());
         let _ = group.run().await;
@@ -259,7 +259,7 @@ fn a_signal_and_stragglers_are_both_told() {
         return;
     }
     current_thread().block_on(async {
-        let mut group = Group::new().grace(GRACE);
+        let mut group = Group::new().shutdown_timeout(GRACE);
         group.add(
             "signals",
             run::signals_for([SignalKind::user_defined1()]).unwrap(),
@@ -290,7 +290,7 @@ fn a_stuck_task_that_keeps_the_runtime_from_shutting_down_is_ended() {
     }
     let runtime = multi_thread(2);
     let (blocked, is_blocked) = std::sync::mpsc::channel();
-    let mut group = Group::new().grace(GRACE);
+    let mut group = Group::new().shutdown_timeout(GRACE);
     group.add("signals", run::signals().unwrap());
     group.add("stuck", async move |_| {
         blocked.send(()).unwrap();
@@ -339,7 +339,7 @@ fn a_signal_during_the_start_up_is_enforced_once_something_runs() {
     let runtime = current_thread();
     let _signals = run::signals().unwrap();
     receive(&runtime, "TERM");
-    let mut group = Group::new().grace(GRACE);
+    let mut group = Group::new().shutdown_timeout(GRACE);
     group.add("stuck", |_| block());
     let _ = runtime.block_on(group.run());
 }
@@ -349,7 +349,7 @@ fn a_second_signal_during_the_start_up_ends_the_process() {
     if let Some(process) = Process::of("a_second_signal_during_the_start_up_ends_the_process") {
         let (code, stderr) = process.ends();
         assert_eq!(code, Some(143), "{stderr}");
-        let line = "rekindle: SIGTERM: a second signal, so the process ends at once\n";
+        let line = "rekindle: SIGTERM: a second signal\n";
         assert!(stderr.contains(line), "{stderr}");
         return;
     }
@@ -383,7 +383,7 @@ fn one_group_after_another_can_end_by_a_signal() {
 
 /// A group that SIGTERM ends, in a process of its own.
 fn end_by_sigterm(runtime: &Runtime) {
-    let mut group = Group::new().grace(GRACE);
+    let mut group = Group::new().shutdown_timeout(GRACE);
     group.add("signals", run::signals().unwrap());
     group.add("ready", async |stop| {
         kill(std::process::id(), "TERM");
@@ -418,9 +418,9 @@ fn a_group_after_the_one_that_a_signal_ended_may_take_its_time() {
     }
     let runtime = current_thread();
     end_by_sigterm(&runtime);
-    let mut upload = Group::new().grace(GRACE);
+    let mut upload = Group::new().shutdown_timeout(GRACE);
     upload.add("upload", async |_| {
-        // Longer than the grace period and the slack of the signal thread.
+        // Longer than the budget and the slack of the signal thread.
         tokio::time::sleep(Duration::from_secs(1)).await;
         #[cfg(target_os = "linux")]
         {
@@ -436,8 +436,8 @@ fn a_group_after_the_one_that_a_signal_ended_may_take_its_time() {
 }
 
 #[test]
-fn a_group_after_the_one_that_a_signal_ended_has_its_grace_period() {
-    let test = "a_group_after_the_one_that_a_signal_ended_has_its_grace_period";
+fn a_group_after_the_one_that_a_signal_ended_has_its_own_budget() {
+    let test = "a_group_after_the_one_that_a_signal_ended_has_its_own_budget";
     if let Some(mut process) = Process::of(test) {
         process.waits_for("blocked");
         let (code, stderr) = process.ends();
@@ -450,7 +450,7 @@ fn a_group_after_the_one_that_a_signal_ended_has_its_grace_period() {
     }
     let runtime = current_thread();
     end_by_sigterm(&runtime);
-    let mut upload = Group::new().grace(GRACE);
+    let mut upload = Group::new().shutdown_timeout(GRACE);
     upload.add_pair("stuck", pending::<()>(), |_| {
         println!("blocked");
         loop {
@@ -476,7 +476,7 @@ fn a_group_beside_the_one_with_the_signals_has_to_end_too() {
     }
     let runtime = multi_thread(1);
     let (started, is_started) = std::sync::mpsc::channel();
-    let mut beside = Group::new().grace(GRACE);
+    let mut beside = Group::new().shutdown_timeout(GRACE);
     beside.add("beside", async move |_| {
         started.send(()).unwrap();
         pending::<()>().await;
@@ -500,7 +500,7 @@ fn last_words_that_cannot_be_said_do_not_keep_the_process() {
         return;
     }
     current_thread().block_on(async {
-        let mut group = Group::new().grace(Duration::from_secs(600));
+        let mut group = Group::new().shutdown_timeout(Duration::from_secs(600));
         group.add("signals", run::signals().unwrap());
         group.add_pair(
             "stuck",

@@ -310,7 +310,7 @@ async fn at_the_end_tasks_stop_after_the_app_and_before_their_values_are_retired
 
 #[tokio::test]
 async fn a_task_that_does_not_end_is_named_at_the_end() {
-    let mut reload = Manager::new().grace(Duration::from_millis(50));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(50));
     let source = reload.source("worker", async || Ok(1));
     source
         .runs(async |_, _| std::future::pending::<()>().await)
@@ -329,7 +329,7 @@ async fn a_task_that_does_not_end_is_named_at_the_end() {
 async fn tasks_that_block_their_threads_at_the_end_are_named_once_each() {
     let (barrier, begun) = (Barrier::default(), Arc::new(AtomicUsize::new(0)));
     barrier.close();
-    let mut reload = Manager::new().grace(Duration::from_millis(20));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(20));
     for name in ["one", "two"] {
         let (blocks, begins) = (barrier.clone(), Arc::clone(&begun));
         let worker = reload.source(name, async || Ok(1));

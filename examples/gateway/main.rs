@@ -106,7 +106,8 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
     let hangup = notify::signal(SignalKind::hangup())?;
     let drain = args.drain_seconds;
 
-    let mut reload = Manager::new().drain(drain).grace(drain);
+    // Connections end in tasks, which have 80 % of the shutdown timeout.
+    let mut reload = Manager::new().drain(drain).shutdown_timeout(drain * 5 / 4);
     let file = config::file(&args.configuration_path)
         .quiet(args.quiet_seconds)
         .watch();
@@ -202,7 +203,8 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
     let handle = reload.handle();
     let mut group = run::Group::new();
     group.add("signals", signals);
-    group.add("admin", |stop| admin::serve(admin, handle, stop));
+    let admin = group.add("admin", |stop| admin::serve(admin, handle, stop));
+    admin.abortable();
     group.add("listeners", async move |stop: CancellationToken| {
         stop.cancelled().await;
         ending.cancel();

@@ -95,9 +95,11 @@ async fn serve(args: Args) -> Result<(), BoxError> {
     group.add("stop", async move |end| {
         end.run_until_cancelled(stop.cancelled()).await;
     });
-    group.add("http", |stop| {
+    // A client that does not hang up must not turn the end into a failure.
+    let server = group.add("http", |stop| {
         axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned())
     });
+    server.abortable();
 
     tracing::info!("listening on http://{address}");
     // Reloads while the app runs. The manager writes one line per reload to the log.

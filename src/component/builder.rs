@@ -220,7 +220,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     ///
     /// At the end of [`Manager::run`], and by [`Manager::abandon`], the component is closed, together
     /// with what was built from it: the last values are retired, as far as that is done within the
-    /// [grace period](Manager::grace), and reading the component after that panics. A value that is
+    /// [shutdown timeout](Manager::shutdown_timeout), and reading the component after that panics. A value that is
     /// still held, or is not retired by then, is named in the error of the run, and dropped when its
     /// last holder lets go.
     ///
@@ -285,8 +285,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     /// commit the new task starts and the old one is told to stop: the two overlap, and the old one
     /// has the [drain deadline](Manager::drain) to finish, after which it is dropped and named in the
     /// log. The first task starts with [`Manager::run`]. At the end tasks are told to stop when the
-    /// app has returned, and have the [grace period](Manager::grace); then the component is closed, as
-    /// with [`retire`](Self::retire).
+    /// app has returned, and have until 80 % of the [shutdown timeout](Manager::shutdown_timeout); then the
+    /// component is closed, as with [`retire`](Self::retire).
     ///
     /// A task that ends by itself is logged, listed in [`Status::tasks`](crate::Status::tasks), and
     /// dealt with according to [`on_exit`](Self::on_exit). An error or a panic counts as an end.

@@ -14,13 +14,13 @@ use super::clock::{CENTURY, Clock, Moment, nanos};
 use super::entry::{Entry, Kind};
 use crate::StepError;
 use crate::live::Reaper;
-use crate::stragglers::{self, Scope};
+use crate::shutdown::{self, Budget, Roster};
 
 /// All steps of one manager.
 pub(crate) struct Ledger {
     clock: Clock,
-    /// How long it may take to end after a stop, in nanoseconds. Set while the app starts.
-    grace: AtomicU64,
+    /// The time that the manager has to end.
+    budget: Arc<Budget>,
     /// The shortest timeout that a step of a reload has had, in nanoseconds.
     shortest: AtomicU64,
     /// Those that are gone are forgotten.
@@ -69,26 +69,22 @@ struct Drops {
 }
 
 impl Ledger {
-    pub(crate) fn new(grace: Duration, reaper: &Arc<Reaper>) -> Arc<Self> {
+    pub(crate) fn new(reaper: &Arc<Reaper>) -> Arc<Self> {
         let ledger = Arc::new(Self {
             clock: Clock::new(),
-            grace: AtomicU64::new(nanos(grace)),
+            budget: Budget::new(shutdown::Kind::Manager, shutdown::DEFAULT),
             shortest: AtomicU64::new(nanos(CENTURY)),
             steps: Mutex::default(),
             waiting: Mutex::default(),
             drops: Mutex::default(),
             reaper: Arc::clone(reaper),
         });
-        stragglers::register(&ledger);
+        shutdown::register(&ledger);
         ledger
     }
 
-    pub(crate) fn set_grace(&self, grace: Duration) {
-        self.grace.store(nanos(grace), Ordering::Relaxed);
-    }
-
-    pub(crate) fn grace(&self) -> Duration {
-        Duration::from_nanos(self.grace.load(Ordering::Relaxed))
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// No step of a reload can be overdue sooner.
@@ -198,9 +194,9 @@ impl Ledger {
     }
 }
 
-impl Scope for Ledger {
-    fn grace(&self) -> Duration {
-        Self::grace(self)
+impl Roster for Ledger {
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        Some(&self.budget)
     }
 
     fn running(&self) -> Vec<String> {
@@ -209,6 +205,19 @@ impl Scope for Ledger {
         let drops = self.drops().into_iter().map(|drop| drop.to_string());
         running.chain(drops).collect()
     }
+
+    fn owed(&self) -> Vec<String> {
+        let mut left = self.reaper.to_retire().left();
+        for entry in Self::running(self) {
+            left.remove(&entry.name);
+        }
+        left.keys().map(|name| not_retired(name)).collect()
+    }
+}
+
+/// The phrase for values of a component that were not retired, and should have been.
+pub(crate) fn not_retired(component: &str) -> String {
+    format!("a value of component `{component}`, not retired")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,7 +3,7 @@
 //! A call into the file system may never come back: a network mount hangs for as long as its server
 //! does. Its thread cannot be ended, so there must not be a second one. A call holds the source's one
 //! permit until it is over, whether anybody still waits for it or not, and a call that was given up
-//! counts as a straggler, so that it is named when it keeps the process from ending.
+//! is on the roster, so that it is named when it keeps the process from ending.
 
 use std::panic;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,13 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::error::Kind;
-use crate::stragglers::{self, Scope};
+use crate::shutdown::{self, Budget, Roster};
 
 /// How long a call that nobody waits for any more may hold up the next one before that is refused.
 const BRIEF: Duration = Duration::from_secs(1);
 
 /// How long a call may take before the next one is refused though somebody waits for it still.
 const SLOW: Duration = Duration::from_secs(5);
-
-/// How long such a call may take to end, after a signal or after it was given up, if that is later.
-/// Half of what the rest has by default: by then it has been waited for in vain.
-const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) struct Access {
     /// What the call that is under way is at.
@@ -134,24 +130,20 @@ impl Drop for Wait {
         self.task.abort();
         if let Some(call) = self.call.upgrade() {
             call.given_up.get_or_init(Instant::now);
-            stragglers::register(&call);
+            shutdown::register(&call);
         }
     }
 }
 
-impl Scope for Call {
-    fn grace(&self) -> Duration {
-        GRACE
+impl Roster for Call {
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        None
     }
 
     fn running(&self) -> Vec<String> {
         let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         let (path, took) = (at.display(), self.since.elapsed());
         vec![format!("reading {path} for {took:.1?}")]
-    }
-
-    fn ending(&self) -> Option<Instant> {
-        self.given_up.get().copied()
     }
 }
 
@@ -162,7 +154,7 @@ mod tests {
     use super::*;
 
     fn named(path: &str) -> usize {
-        let running = stragglers::running();
+        let running = shutdown::running();
         let is_this = |phrase: &&String| phrase.starts_with(&format!("reading {path} for "));
         running.iter().filter(is_this).count()
     }

@@ -51,11 +51,17 @@ impl Manager {
         self
     }
 
-    /// How long, after the stop, effects and reloaders that run may take to end (default: 10 s). When
-    /// the app has returned, [tasks](crate::Component::runs) have as long again, and then the
-    /// [retirement](crate::Component::retire) of the last values.
+    /// The time for the whole stop (default: 25 s), from the first of signal, stop and end of the app on.
     ///
-    /// A reload that can still be called off is, at once.
+    /// The app, and effects and reloaders that run, have 60 % of it; [tasks](crate::Component::runs) have
+    /// until 80 %, and the [retirement](crate::Component::retire) of the last values has until the end.
+    /// What one leaves over is there for the next. The [`run`](crate::run#shutting-down) module has the
+    /// table, and says what happens to each that is late.
+    ///
+    /// The number of the outermost manager or [group](crate::run::Group::shutdown_timeout) counts; one
+    /// that runs inside of another has the share of its place there.
+    ///
+    /// A reload that has not committed yet is abandoned at once.
     ///
     /// ```
     /// use std::time::Duration;
@@ -63,11 +69,11 @@ impl Manager {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), rekindle::BoxError> {
-    /// let mut reload = Manager::new().grace(Duration::from_millis(10));
+    /// let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(20));
     /// # let (began, begins) = tokio::sync::mpsc::channel(1);
     /// reload.add(0, "flush", async move |_| {
     /// #     began.send(()).await?;
-    ///     // Longer than the grace period.
+    ///     // Longer than the share of effects.
     ///     tokio::time::sleep(Duration::from_secs(3600)).await;
     ///     Ok(())
     /// });
@@ -86,8 +92,8 @@ impl Manager {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn grace(self, grace: Duration) -> Self {
-        self.ledger.set_grace(grace);
+    pub fn shutdown_timeout(self, timeout: Duration) -> Self {
+        self.ledger.budget().set_timeout(timeout);
         self
     }
 
@@ -98,7 +104,7 @@ impl Manager {
     /// it is waited for all the same. So is a retirement that takes longer, which
     /// [`Status::retiring`](crate::Status::retiring) lists. A [task](crate::Component::runs) that was
     /// told to stop and has not after this time is dropped, and named in the log. At the end of the
-    /// run, nothing is waited for longer than the [grace period](Self::grace).
+    /// run, nothing is waited for longer than the [shutdown timeout](Self::shutdown_timeout).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

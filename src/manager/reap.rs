@@ -25,7 +25,7 @@ use crate::race::{Either, race};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), rekindle::BoxError> {
-/// # let mut reload = rekindle::Manager::new().grace(std::time::Duration::from_millis(10));
+/// # let mut reload = rekindle::Manager::new().shutdown_timeout(std::time::Duration::from_millis(20));
 /// let pool = reload.source("pool", async || Ok("a pool"));
 /// pool.retire(async |_pool| std::future::pending::<()>().await).await?;
 /// let handle = reload.handle();

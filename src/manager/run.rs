@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Manager;
@@ -17,10 +17,12 @@ use super::serve::serve;
 use super::task::Task;
 use super::tasks::Tasks;
 use super::under_way::UnderWay;
-use crate::crew::Entry;
+use crate::crew::{Entry, not_retired};
 use crate::error::Chain;
 use crate::panic::{catch, drop_quietly};
-use crate::{AppOutput, BoxError, Error, StepError, stragglers};
+use crate::race::{Either, race};
+use crate::shutdown::{self, Budget, Phase, Place};
+use crate::{AppOutput, BoxError, Error, StepError};
 
 pub(super) async fn run<A, Fut>(manager: Manager, app: A) -> Result<(), BoxError>
 where
@@ -40,7 +42,8 @@ where
         probation,
         ..
     } = manager;
-    stragglers::runs_here(&ledger);
+    let budget = Arc::clone(ledger.budget());
+    let running_guard = budget.run();
     // From here on it does not grow.
     graph.shrink();
     drop(names);
@@ -80,7 +83,8 @@ where
     let serving = serve(Arc::clone(&core), notifiers, closer, failures);
     let serving = Task(tokio::spawn(serving));
 
-    let outcome = guarded(app, shared.stop.clone()).await;
+    let (outcome, cut) = app_within(&budget, app, shared.stop.clone()).await;
+    budget.begin();
     shared.close();
     let (failure, failures) = match serving.await {
         Ok((failure, failures)) => (failure, Some(failures)),
@@ -88,8 +92,8 @@ where
         // The runtime is shutting down.
         Err(_) => (None, None),
     };
-    let grace = ledger.grace();
-    let late = core.tasks.end(grace).await;
+    budget.set_phase(Phase::Tasks);
+    let late = core.tasks.end(budget.deadline(Phase::Tasks)).await;
     let failures = failures.into_iter().flat_map(|mut failures| {
         failures.close();
         std::iter::from_fn(move || failures.try_recv().ok())
@@ -101,8 +105,9 @@ where
     // What nobody holds any more is ended before this returns. What is still held, by handles that
     // the app keeps, ends in place when they go.
     drop((core, shared));
+    budget.set_phase(Phase::Retire);
     end_reaping.cancel();
-    match timeout(grace, &mut reaping).await {
+    match timeout_at(budget.deadline(Phase::Retire), &mut reaping).await {
         // It may have been gone for long; what came after it ended without being retired.
         Ok(Err(error)) if error.is_panic() => {
             let error = StepError::panicked(error.into_panic());
@@ -126,13 +131,14 @@ where
     let running = running.map(ToString::to_string);
     let held = held.iter().map(ToString::to_string);
     let left = left.keys();
-    let left = left.map(|name| format!("a value of component `{name}`, not retired"));
+    let left = left.map(|name| not_retired(name));
     let drops = drops.iter().map(ToString::to_string);
     let running = running.chain(drops);
     let late = late.iter().map(|(_, phrase)| phrase.clone());
+    let late = cut.into_iter().chain(late);
     let leftovers = late.chain(running).chain(held).chain(left).collect();
-    drop(reaping);
-    conclude(failure, outcome, failures, leftovers, grace)
+    drop((reaping, running_guard));
+    conclude(failure, outcome, failures, leftovers, budget.window())
 }
 
 /// Leaves no task behind when the run is dropped, though a reload that blocks may hold the core.
@@ -165,9 +171,9 @@ fn conclude(
     outcome: Result<(), BoxError>,
     failures: Vec<Error>,
     leftovers: Vec<String>,
-    grace: Duration,
+    timeout: Duration,
 ) -> Result<(), BoxError> {
-    let leftovers = (!leftovers.is_empty()).then(|| Error::still_running(leftovers, grace));
+    let leftovers = (!leftovers.is_empty()).then(|| Error::still_running(leftovers, timeout));
     let errors = failure.map(BoxError::from).into_iter().chain(outcome.err());
     let late = failures.into_iter().chain(leftovers);
     let mut errors = errors.chain(late.map(BoxError::from));
@@ -176,6 +182,36 @@ fn conclude(
         tracing::error!(target: "rekindle", "at the end: {}", Chain(&*error));
     }
     told.map_or(Ok(()), Err)
+}
+
+/// Runs the app, and drops it at the end of its share of the budget. What it came to, and phrases for
+/// what was still running in it when it was dropped.
+async fn app_within<A, Fut>(
+    budget: &Arc<Budget>,
+    app: A,
+    stop: CancellationToken,
+) -> (Result<(), BoxError>, Vec<String>)
+where
+    A: FnOnce(CancellationToken) -> Fut,
+    Fut: Future<Output: AppOutput>,
+{
+    let place = Place {
+        budget: Arc::clone(budget),
+        phase: Phase::App,
+        part: Phase::App as usize,
+    };
+    let app = shutdown::inside(place, guarded(app, stop.clone()));
+    let time_is_up = async {
+        stop.cancelled().await;
+        sleep_until(budget.deadline(Phase::App)).await;
+        let mut running = vec!["the app (dropped)".to_owned()];
+        running.extend(shutdown::running_inside(budget, Phase::App as usize));
+        running
+    };
+    match race(app, time_is_up).await {
+        Either::First(outcome) => (outcome, Vec::new()),
+        Either::Second(running) => (Ok(()), running),
+    }
 }
 
 /// Runs the app; a panic becomes an error.

@@ -14,6 +14,7 @@ use super::supervise::Supervisor;
 use crate::Error;
 use crate::crew::Kind;
 use crate::race::{Either, race};
+use crate::shutdown::Phase;
 
 /// How often the loop looks whether what it could not stop has ended after all.
 const LOOK: Duration = Duration::from_millis(10);
@@ -64,19 +65,19 @@ pub(super) async fn serve(
     (failure, failures)
 }
 
-/// Stops the notifiers, and waits for steps that block their thread, within the grace period. What
-/// does not end by then is in the ledger.
+/// Stops the notifiers, and waits for steps that block their thread, within the app's share of the
+/// shutdown budget. What does not end by then is in the ledger.
 async fn wind_down(core: &Core, mut attending: JoinSet<()>) {
-    let give_up = core.shared.give_up(core.ledger.grace());
+    let deadline = core.ledger.budget().deadline_inside(Phase::App);
     attending.abort_all();
     let all_gone = async { while attending.join_next().await.is_some() {} };
-    let _ = timeout_at(give_up, all_gone).await;
+    let _ = timeout_at(deadline, all_gone).await;
     // What belongs to values has its time when the app has returned.
     let is_running = || {
         let mut running = core.ledger.running().into_iter();
         running.any(|entry| entry.kind.is_step() || entry.kind == Kind::Notifier)
     };
-    while is_running() && Instant::now() < give_up {
+    while is_running() && Instant::now() < deadline {
         sleep(LOOK).await;
     }
 }

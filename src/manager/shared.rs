@@ -1,11 +1,9 @@
 //! What handles, the manager's loop and its transactions share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::drain::Drains;
@@ -26,8 +24,6 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     /// Cancelled when the end has begun, by the manager or by the app.
     pub(super) stop: CancellationToken,
-    /// When the grace period ends, once the stop was seen.
-    give_up: OnceLock<Instant>,
     history: Mutex<History>,
     /// Weak, because what runs keeps it, and nothing else has to.
     ledger: Weak<Ledger>,
@@ -46,7 +42,6 @@ impl Shared {
             publication,
             queue: Queue::new(),
             stop: CancellationToken::new(),
-            give_up: OnceLock::new(),
             history: Mutex::default(),
             ledger: Arc::downgrade(ledger),
             reports: Mutex::new(Some(broadcast::Sender::new(Reports::KEPT))),
@@ -108,11 +103,6 @@ impl Shared {
             // An error says that nobody listens.
             wake_quietly(|| drop(reports.send(Arc::clone(report))));
         }
-    }
-
-    /// When the grace period ends. It begins with the first call, which is made when the stop is seen.
-    pub(super) fn give_up(&self, grace: Duration) -> Instant {
-        *self.give_up.get_or_init(|| Instant::now() + grace)
     }
 
     /// Begins the end, and tells everyone who waits for something.

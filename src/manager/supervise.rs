@@ -18,6 +18,7 @@ use super::task::Task;
 use super::worker::{Running, SLACK, is_late, let_go, running, work};
 use crate::aside::wake_at;
 use crate::race::{Either, race};
+use crate::shutdown::Phase;
 use crate::{Action, Outcome, Step, inside};
 
 pub(super) struct Supervisor<'a> {
@@ -124,8 +125,8 @@ impl<'a> Supervisor<'a> {
         self.look = Some(ends.fold(begins_now, Instant::min));
     }
 
-    /// Calls off what can be called off, and lets what is committed go on, for as long as the grace
-    /// period lasts.
+    /// Abandons what has not committed, and lets what has go on, for the app's share of the shutdown
+    /// budget.
     pub(super) async fn stop(&mut self) {
         let Self { core, .. } = *self;
         core.shared.queue.close();
@@ -134,9 +135,9 @@ impl<'a> Supervisor<'a> {
         {
             self.tell_given_up(&reload, false, Vec::new()).await;
         }
-        let grace_ends = core.shared.give_up(core.ledger.grace());
+        let deadline = core.ledger.budget().deadline_inside(Phase::App);
         while self.worker.is_some() {
-            match race(self.is_due(), sleep_until(grace_ends)).await {
+            match race(self.is_due(), sleep_until(deadline)).await {
                 Either::First(due) => self.see_to(due).await,
                 Either::Second(()) => {
                     if let Some(reload) = core.under_way.current() {

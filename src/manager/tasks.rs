@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
@@ -23,6 +23,7 @@ use crate::crew::{CENTURY, Entry, Job, Kind, Ledger};
 use crate::live::AnySlot;
 use crate::panic::wake_quietly;
 use crate::race::{Either, race};
+use crate::shutdown::{self, Phase, Place};
 use crate::{Error, OnExit, StepError};
 
 /// All tasks of one manager.
@@ -110,7 +111,14 @@ impl Tasks {
                     ledger: Arc::clone(&self.ledger),
                     fatal: self.fatal.clone(),
                 };
-                state.attended.spawn(attended.run());
+                let place = Place {
+                    budget: Arc::clone(self.ledger.budget()),
+                    phase: Phase::Tasks,
+                    part: Phase::Tasks as usize,
+                };
+                state
+                    .attended
+                    .spawn(shutdown::inside(place, attended.run()));
                 stop
             });
             now.insert(serial, stop);
@@ -123,14 +131,14 @@ impl Tasks {
 
     /// Tells all to stop, and waits for them. Those that have not ended by then are dropped; here they
     /// are, each with the phrase that names it.
-    pub(super) async fn end(&self, grace: Duration) -> Vec<(Arc<Entry>, String)> {
+    pub(super) async fn end(&self, deadline: Instant) -> Vec<(Arc<Entry>, String)> {
         let (running, mut attended) = self.take();
-        // Release pairs with the Acquire in `overdue`: who is told after this has the grace period.
+        // Release pairs with the Acquire in `overdue`: tasks that are stopped after this have until then.
         self.ending.store(true, Ordering::Release);
         let tokens = running.values().flat_map(BTreeMap::values);
         tokens.for_each(CancellationToken::cancel);
         let all = async { while attended.join_next().await.is_some() {} };
-        if timeout(grace, all).await.is_ok() {
+        if timeout_at(deadline, all).await.is_ok() {
             return Vec::new();
         }
         let late = self.ledger.tasks().into_iter();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Signaled;
 
 /// A group that ended well: the first actor returned `Ok` or was told to by a signal, or the group
-/// was stopped from outside, and all others returned within the grace period.
+/// was stopped from outside, and all others returned within the shutdown timeout, or may be aborted.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

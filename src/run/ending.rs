@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::cause::Failure;
@@ -13,16 +13,17 @@ use super::error::{Late, still_running};
 use super::member::Interrupt;
 use super::roll::Roll;
 use super::{Cause, Ended, Error, Group, Signaled};
+use crate::StepError;
 use crate::error::Chain;
 use crate::panic::drop_quietly;
-use crate::{StepError, stragglers};
+use crate::shutdown::{self, Phase, Place};
 
 /// How long an aborted task may take to be dropped before it counts as one that blocks its thread.
 const ABORT: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, Error> {
     let begun = stop.clone().drop_guard();
-    let Group { members, grace } = group;
+    let Group { members, timeout } = group;
     if members.is_empty() {
         return Ok(Ended {
             first: None,
@@ -30,15 +31,25 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
         });
     }
 
-    let roll = Roll::new(grace);
+    let roll = Roll::new(timeout);
+    let _running = roll.budget.run();
     let mut tasks = Tasks::default();
     let mut interrupts = Vec::with_capacity(members.len());
     for (index, member) in members.into_iter().enumerate() {
         let present = roll.enter(index, &member.name);
-        let actor = stragglers::within(roll.group, (member.start)(present));
-        let id = tasks.set.spawn(actor).id();
-        interrupts.push((Arc::clone(&member.name), member.interrupt));
-        tasks.names.push((id, member.name));
+        let place = Place {
+            budget: Arc::clone(&roll.budget),
+            phase: Phase::Retire,
+            part: index,
+        };
+        let actor = shutdown::inside(place, (member.start)(present));
+        tasks.actors.push(Actor {
+            task: tasks.set.spawn(actor),
+            name: Arc::clone(&member.name),
+            abortable: member.abortable,
+            aborted: false,
+        });
+        interrupts.push((member.name, member.interrupt));
     }
 
     let cause = match stop.run_until_cancelled(tasks.next()).await.flatten() {
@@ -53,14 +64,14 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
     };
     tracing::info!("the run group ends: {cause}");
     drop(begun);
-    roll.end();
+    roll.budget.begin();
     for (name, interrupt) in interrupts {
         call(&name, interrupt, &cause);
     }
 
-    let late = tasks.end(&roll, grace).await;
+    let (late, share) = tasks.end(&roll).await;
     if !late.is_empty() {
-        tracing::warn!("{}", still_running(&late, grace));
+        tracing::warn!("{}", still_running(&late, share));
     }
     let signal = cause.signal().cloned();
     if late.is_empty() && (cause.result.is_ok() || signal.is_some()) {
@@ -69,7 +80,7 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
             signal,
         })
     } else {
-        Err(Error::new(cause, late, grace))
+        Err(Error::new(cause, late, share))
     }
 }
 
@@ -84,7 +95,15 @@ fn call(name: &str, interrupt: Interrupt, cause: &Cause) {
 #[derive(Default)]
 struct Tasks {
     set: JoinSet<Result<(), Failure>>,
-    names: Vec<(Id, Arc<str>)>,
+    actors: Vec<Actor>,
+}
+
+struct Actor {
+    task: AbortHandle,
+    name: Arc<str>,
+    /// Returns no error when it is aborted.
+    abortable: bool,
+    aborted: bool,
 }
 
 impl Tasks {
@@ -94,32 +113,73 @@ impl Tasks {
             Ok((id, result)) => (id, result),
             Err(error) => (error.id(), Err(failure(error))),
         };
-        let known = self.names.iter().find(|(known, _)| *known == id);
-        let (_, name) = known.expect("each task got its name when it was spawned");
-        Some((Arc::clone(name), result))
+        let actor = self.actors.iter().find(|actor| actor.task.id() == id);
+        let actor = actor.expect("each task is that of an actor");
+        Some((Arc::clone(&actor.name), result))
     }
 
-    /// Waits for all to return, and aborts those that do not within `grace`.
-    async fn end(&mut self, roll: &Roll, grace: Duration) -> Vec<Late> {
+    /// Waits for all to return, and aborts those that are late. Returns those that may not be, and the
+    /// time that they had.
+    ///
+    /// Where a manager runs in an actor, it has tasks and values to end after the others, and so those
+    /// have the app's share only.
+    async fn end(&mut self, roll: &Roll) -> (Vec<Late>, Duration) {
+        let budget = &roll.budget;
+        let mut share = budget.window();
         let mut inside = Vec::new();
-        if timeout(grace, self.rest(&mut inside)).await.is_ok() {
-            return inside;
+        for phase in [Phase::App, Phase::Retire] {
+            let deadline = budget.deadline(phase);
+            if timeout_at(deadline, self.rest(&mut inside)).await.is_ok() {
+                break;
+            }
+            let mut spared = Vec::new();
+            if phase == Phase::App {
+                spared = shutdown::managers_inside(budget);
+                if spared.is_empty() {
+                    continue;
+                }
+                share = budget.share(phase);
+            }
+            self.abort(roll, &spared, &mut inside);
         }
-        let late = roll.present();
-        // Now, because a group or a manager that is aborted does not say any more what was late.
-        let mut unsaid = stragglers::running_within(roll.group);
-        let said: Vec<_> = inside.iter().map(ToString::to_string).collect();
-        unsaid.retain(|phrase| !said.iter().any(|said| said.starts_with(phrase)));
-        inside.extend(unsaid.into_iter().map(Late::Inside));
-        self.set.abort_all();
-        // Whether that was enough is seen in the roll, which knows the threads as well.
+        if self.actors.iter().all(|actor| !actor.aborted) {
+            return (inside, share);
+        }
+        // Whether the abort was enough is seen in the roll, which knows the threads as well.
         let _ = timeout(ABORT, self.rest(&mut inside)).await;
         let stuck = roll.present();
-        let named = |(index, name): (usize, Arc<str>)| Late::Actor {
-            stuck: stuck.contains_key(&index),
-            name,
-        };
-        late.into_iter().map(named).chain(inside).collect()
+        let mut late = Vec::new();
+        for (index, actor) in self.actors.iter().enumerate() {
+            let stuck = stuck.contains_key(&index);
+            if actor.aborted && actor.abortable && !stuck {
+                let name = &actor.name;
+                tracing::warn!("actor `{name}` had not returned {share:?} after the stop: aborted");
+            } else if actor.aborted {
+                let name = Arc::clone(&actor.name);
+                late.push(Late::Actor { stuck, name });
+            }
+        }
+        late.extend(inside);
+        (late, share)
+    }
+
+    /// Aborts the actors that are left, except for these.
+    fn abort(&mut self, roll: &Roll, spared: &[usize], inside: &mut Vec<Late>) {
+        for index in roll.present().into_keys() {
+            let actor = &mut self.actors[index];
+            if actor.aborted || spared.contains(&index) {
+                continue;
+            }
+            if !actor.abortable {
+                // Now, because what is aborted does not say any more what was late in it.
+                let mut unsaid = shutdown::running_inside(&roll.budget, index);
+                let said: Vec<_> = inside.iter().map(ToString::to_string).collect();
+                unsaid.retain(|phrase| !said.iter().any(|said| said.starts_with(phrase)));
+                inside.extend(unsaid.into_iter().map(Late::Inside));
+            }
+            actor.aborted = true;
+            actor.task.abort();
+        }
     }
 
     /// Waits for all that are left. The group's result has no place for what they return, except

@@ -11,7 +11,7 @@ use crate::BoxError;
 use crate::error::{CHAIN, Chain};
 use crate::panic::catch;
 
-/// The first actor failed, or some did not end within the grace period, or both.
+/// The first actor failed, or some did not end within the shutdown timeout, or both.
 ///
 /// The error of the actor is the [`source`](StdError::source), exactly as it was returned. `Debug`
 /// prints the sentence with all its causes, because that is what a `main` that returns an error
@@ -40,10 +40,10 @@ pub struct Error(Box<Inner>);
 struct Inner {
     cause: Cause,
     late: Vec<Late>,
-    grace: Duration,
+    share: Duration,
 }
 
-/// What was still running at the end of the grace period.
+/// Something that was still running when its time was up.
 pub(super) enum Late {
     /// An actor of the group.
     Actor {
@@ -78,8 +78,8 @@ impl Late {
 }
 
 impl Error {
-    pub(super) fn new(cause: Cause, late: Vec<Late>, grace: Duration) -> Self {
-        Self(Box::new(Inner { cause, late, grace }))
+    pub(super) fn new(cause: Cause, late: Vec<Late>, share: Duration) -> Self {
+        Self(Box::new(Inner { cause, late, share }))
     }
 
     /// The actor that returned first. `None` if the group was stopped from outside.
@@ -92,8 +92,8 @@ impl Error {
         self.0.cause.signal()
     }
 
-    /// The actors that were still running at the end of the grace period, by name. They were
-    /// aborted, and those that block a thread were left behind.
+    /// The actors that were still running at the end of their share of the shutdown timeout, by name.
+    /// They were aborted, and those that block a thread were left behind.
     ///
     /// Behind them comes what did not end in the groups and managers inside of this one, each as a
     /// phrase: ``"actor `worker` (blocks its thread)"``.
@@ -104,7 +104,7 @@ impl Error {
     /// use std::time::Duration;
     /// use rekindle::run;
     ///
-    /// let mut group = run::Group::new().grace(Duration::from_millis(10));
+    /// let mut group = run::Group::new().shutdown_timeout(Duration::from_millis(10));
     /// group.add("once", async |_| ());
     /// group.add("deaf", async |_| std::future::pending::<()>().await);
     /// let error = group.run().await.unwrap_err();
@@ -151,7 +151,7 @@ impl Error {
             .is_some_and(|failure| failure.error().is::<Cancelled>())
     }
 
-    /// Whether something did not end within the grace period.
+    /// Returns `true` if something did not end within the shutdown timeout.
     pub fn is_late(&self) -> bool {
         !self.0.late.is_empty()
     }
@@ -172,9 +172,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { cause, late, grace } = &*self.0;
+        let Inner { cause, late, share } = &*self.0;
         if self.is_late() {
-            f.write_str(&still_running(late, *grace))?;
+            f.write_str(&still_running(late, *share))?;
         }
         // Last, because the cause that a chain of errors appends is that of the failure.
         if let (Some(first), true) = (cause.first(), self.is_failed()) {
@@ -186,12 +186,12 @@ impl fmt::Display for Error {
 }
 
 /// What was late, in one line.
-pub(super) fn still_running(late: &[Late], grace: Duration) -> String {
+pub(super) fn still_running(late: &[Late], share: Duration) -> String {
     let phrases: Vec<_> = late.iter().map(ToString::to_string).collect();
     let phrases = phrases.join(", ");
-    // A group or manager inside of this one has a grace period of its own.
+    // A group or manager inside of this one has another share.
     match late.iter().any(|late| matches!(late, Late::Actor { .. })) {
-        true => format!("still running {grace:?} after the stop: {phrases}"),
+        true => format!("still running {share:?} after the stop: {phrases}"),
         false => format!("still running after the stop: {phrases}"),
     }
 }

@@ -8,10 +8,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::member::{self, Interrupt, Member};
-use super::{ActorOutput, Cause, Ended, Error, blocking, ending};
-
-/// How long actors have to return after the first one did, unless [`Group::grace`] says otherwise.
-const GRACE: Duration = Duration::from_secs(10);
+use super::{ActorOptions, ActorOutput, Cause, Ended, Error, blocking, ending};
+use crate::shutdown::DEFAULT;
 
 /// Actors that live and end together. See the [module](super) for a tour.
 ///
@@ -21,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// use std::time::Duration;
 /// use rekindle::run;
 ///
-/// let mut group = run::Group::new().grace(Duration::from_secs(20));
+/// let mut group = run::Group::new().shutdown_timeout(Duration::from_secs(20));
 /// group.add("server", |stop| stop.cancelled_owned());
 /// group.add("once", async |_| ());
 /// let ended = group.run().await?;
@@ -32,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(10);
 #[must_use = "the actors of a group start when it is run"]
 pub struct Group {
     pub(super) members: Vec<Member>,
-    pub(super) grace: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Group {
@@ -40,15 +38,17 @@ impl Group {
     pub fn new() -> Self {
         Self {
             members: Vec::new(),
-            grace: GRACE,
+            timeout: DEFAULT,
         }
     }
 
-    /// How long the actors have to return when they have been interrupted; 10 s if this is not
-    /// called. Those that are late are aborted, or left behind where that is impossible, and named
-    /// in the [`Error`].
+    /// The time for the whole stop (default: 25 s), from the first of signal, stop and end of an actor on.
     ///
-    /// It should be longer than that of any group or manager inside of this one.
+    /// It counts where the group is the outermost one. A group in a manager's app, or in another group,
+    /// has the share of its place there. The [module](super#shutting-down) has the table.
+    ///
+    /// An actor that is late is aborted, or left behind where that is impossible, and named in the
+    /// [`Error`]; one that is [`abortable`](ActorOptions::abortable) is named in the log instead.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -56,7 +56,7 @@ impl Group {
     /// use std::time::Duration;
     /// use rekindle::run;
     ///
-    /// let mut group = run::Group::new().grace(Duration::from_millis(10));
+    /// let mut group = run::Group::new().shutdown_timeout(Duration::from_millis(10));
     /// group.add("once", async |_| ());
     /// group.add("deaf", async |_| std::future::pending::<()>().await);
     /// let error = group.run().await.unwrap_err();
@@ -64,8 +64,8 @@ impl Group {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -101,7 +101,7 @@ impl Group {
     /// ```compile_fail,E0277
     /// rekindle::run::Group::new().add("future", async {});
     /// ```
-    pub fn add<F, R>(&mut self, name: impl Into<String>, actor: F)
+    pub fn add<F, R>(&mut self, name: impl Into<String>, actor: F) -> ActorOptions<'_>
     where
         F: FnOnce(CancellationToken) -> R + Send + 'static,
         R: IntoFuture<Output: ActorOutput, IntoFuture: Send>,
@@ -109,7 +109,7 @@ impl Group {
         let stop = CancellationToken::new();
         let interrupted = stop.clone();
         let start = member::start(move || actor(stop));
-        self.push(name.into().into(), start, move |_| interrupted.cancel());
+        self.push(name.into().into(), start, move |_| interrupted.cancel())
     }
 
     /// Adds an actor as a pair, as in oklog/run: a future, and a function that makes it end.
@@ -138,7 +138,12 @@ impl Group {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn add_pair<R, I>(&mut self, name: impl Into<String>, execute: R, interrupt: I)
+    pub fn add_pair<R, I>(
+        &mut self,
+        name: impl Into<String>,
+        execute: R,
+        interrupt: I,
+    ) -> ActorOptions<'_>
     where
         R: IntoFuture<Output: ActorOutput, IntoFuture: Send> + Send + 'static,
         I: FnOnce(&Cause) + Send + 'static,
@@ -147,7 +152,7 @@ impl Group {
             name.into().into(),
             member::start(move || execute),
             interrupt,
-        );
+        )
     }
 
     /// Adds an actor that blocks: it gets a thread of its own, named after it.
@@ -176,7 +181,7 @@ impl Group {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn add_blocking<F, O>(&mut self, name: impl Into<String>, work: F)
+    pub fn add_blocking<F, O>(&mut self, name: impl Into<String>, work: F) -> ActorOptions<'_>
     where
         F: FnOnce(CancellationToken) -> O + Send + 'static,
         O: ActorOutput,
@@ -184,19 +189,22 @@ impl Group {
         let name = name.into().into();
         let stop = CancellationToken::new();
         let start = blocking::start(&name, stop.clone(), work);
-        self.push(name, start, move |_| stop.cancel());
+        self.push(name, start, move |_| stop.cancel())
     }
 
-    fn push<I>(&mut self, name: Arc<str>, start: member::Start, interrupt: I)
+    fn push<I>(&mut self, name: Arc<str>, start: member::Start, interrupt: I) -> ActorOptions<'_>
     where
         I: FnOnce(&Cause) + Send + 'static,
     {
         let interrupt: Interrupt = Box::new(interrupt);
-        self.members.push(Member {
+        let member = Member {
             name,
             start,
             interrupt,
-        });
+            abortable: false,
+        };
+        self.members.push(member);
+        ActorOptions(self.members.last_mut().expect("one was pushed"))
     }
 
     /// Starts all actors, waits for the first one to return, interrupts all in the order in which
@@ -206,7 +214,8 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// If the first actor failed or panicked, or if some did not return within the grace period.
+    /// If the first actor failed or panicked, or if some did not return within the shutdown timeout and are
+    /// not [`abortable`](ActorOptions::abortable).
     /// Ending by a signal is no error. What actors return after the first one is only logged.
     ///
     /// # Panics
@@ -225,7 +234,7 @@ impl Group {
     ///
     /// It works in the other direction, too: when the group begins to end, for whatever reason, it
     /// cancels `stop`, before it interrupts the first actor. So whoever holds the token hears that
-    /// the end has begun, while the actors still have their grace period.
+    /// the end has begun, while the actors still have their time.
     ///
     /// # Errors
     ///
@@ -269,7 +278,7 @@ impl fmt::Debug for Group {
         let names: Vec<_> = self.members.iter().map(|member| &member.name).collect();
         f.debug_struct("Group")
             .field("actors", &names)
-            .field("grace", &self.grace)
+            .field("shutdown_timeout", &self.timeout)
             .finish()
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Member {
     pub(super) name: Arc<str>,
     pub(super) start: Start,
     pub(super) interrupt: Interrupt,
+    /// Set by [`ActorOptions::abortable`](super::ActorOptions::abortable).
+    pub(super) abortable: bool,
 }
 
 /// Makes the task of the actor. Code of the user's runs only inside that task.

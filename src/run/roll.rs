@@ -1,30 +1,26 @@
 //! The roll: which actors of a group have not ended.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::stragglers::{self, GroupId, Scope};
+use crate::shutdown::{self, Budget, Kind, Roster};
 
 /// Kept alive by the group and by every actor that runs, so that one that is stuck can be named
 /// after its group is gone.
 pub(super) struct Roll {
-    pub(super) group: GroupId,
-    grace: Duration,
-    ending: OnceLock<Instant>,
+    pub(super) budget: Arc<Budget>,
     /// By the order of adding; names may repeat.
     present: Mutex<BTreeMap<usize, Arc<str>>>,
 }
 
 impl Roll {
-    pub(super) fn new(grace: Duration) -> Arc<Self> {
+    pub(super) fn new(timeout: Duration) -> Arc<Self> {
         let roll = Arc::new(Self {
-            group: GroupId::new(),
-            grace,
-            ending: OnceLock::new(),
+            budget: Budget::new(Kind::Group, timeout),
             present: Mutex::default(),
         });
-        stragglers::register(&roll);
+        shutdown::register(&roll);
         roll
     }
 
@@ -38,12 +34,6 @@ impl Roll {
         }
     }
 
-    /// The actors are told to end.
-    pub(super) fn end(&self) {
-        self.ending.get_or_init(Instant::now);
-        stragglers::has_news();
-    }
-
     /// Those that have not ended.
     pub(super) fn present(&self) -> BTreeMap<usize, Arc<str>> {
         self.present
@@ -53,9 +43,9 @@ impl Roll {
     }
 }
 
-impl Scope for Roll {
-    fn grace(&self) -> Duration {
-        self.grace
+impl Roster for Roll {
+    fn budget(&self) -> Option<&Arc<Budget>> {
+        Some(&self.budget)
     }
 
     fn running(&self) -> Vec<String> {
@@ -63,10 +53,6 @@ impl Scope for Roll {
             .values()
             .map(|name| format!("actor `{name}`"))
             .collect()
-    }
-
-    fn ending(&self) -> Option<Instant> {
-        self.ending.get().copied()
     }
 }
 

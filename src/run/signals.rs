@@ -39,7 +39,7 @@ pub fn signals() -> io::Result<Actor<Signaled>> {
 
 /// As [`signals()`], with signals of one's own choice.
 ///
-/// What the [module](super#signals) says about a second signal and the end of the grace period
+/// What the [module](super#signals) says about a second signal and the end of the shutdown timeout
 /// applies to SIGINT and SIGTERM, if they are among them. Any other one ends the group, and that is
 /// all.
 ///

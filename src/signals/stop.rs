@@ -2,10 +2,10 @@
 //!
 //! # Invariants
 //!
-//! 1. The first SIGINT or SIGTERM asks: actors hear it, and everything that is registered as a
-//!    straggler has its grace period to end. What comes to run after an actor has taken the signal
-//!    is the answer to it, and has to end only once it is told to.
-//! 2. The second one, or the end of that grace period, ends the process: nothing here waits for a
+//! 1. The first SIGINT or SIGTERM asks: actors hear it, and everything on the roster has the shutdown
+//!    budget to end. What starts after an actor has taken the signal is the answer to it, and must end
+//!    only when it is stopped in its turn.
+//! 2. The second one, or the end of the whole budget, ends the process: nothing here waits for a
 //!    lock, a task or a writer of the app's for longer than [`SAYING`].
 //! 3. A process in which nothing is running any more, or not yet, is left alone by the first.
 //! 4. A signal is counted before an actor hears of it, so that whoever starts anew after it has
@@ -21,10 +21,10 @@ use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 
 use super::{THREAD, listen, name};
-use crate::stragglers::{self, Order, Overdue};
+use crate::shutdown::{self, Order, Overdue, Phase};
 
-/// How much longer than the grace period it may take, so that the orderly end, which names its own
-/// stragglers and lets `main` return, comes first wherever there is a thread left to bring it.
+/// How much longer than the budget it may take, so that the orderly end, which names what hung and lets
+/// `main` return, comes first wherever there is a thread left to bring it.
 const SLACK: Duration = Duration::from_millis(500);
 
 /// How often it looks, after the first signal, whether time is up: while there is something that
@@ -40,7 +40,6 @@ const ENFORCED: [SignalKind; 2] = [SignalKind::interrupt(), SignalKind::terminat
 static STATE: Mutex<State> = Mutex::new(State {
     heard: Vec::new(),
     actors: Vec::new(),
-    order: None,
 });
 
 struct State {
@@ -48,8 +47,6 @@ struct State {
     heard: Vec<SignalKind>,
     /// One for each [`Stop`].
     actors: Vec<Arc<Actor>>,
-    /// The first SIGINT or SIGTERM.
-    order: Option<Order>,
 }
 
 struct Actor {
@@ -77,7 +74,7 @@ impl Stop {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let runtime = THREAD.runtime()?;
-        let idle = stragglers::running().is_empty();
+        let idle = shutdown::running().is_empty();
         let mut state = state();
         for &kind in &kinds {
             if !state.heard.contains(&kind) {
@@ -86,7 +83,7 @@ impl Stop {
             }
         }
         if state.actors.is_empty() && idle {
-            state.order = None;
+            shutdown::set_order(None);
         }
         let told = watch::Sender::new(None);
         let actor = Arc::new(Actor { kinds, told });
@@ -112,8 +109,9 @@ impl Drop for Stop {
             told.is_some_and(|kind| ENFORCED.contains(&kind))
         };
         let taken = !state.actors.iter().any(waits);
-        if let (Some(order), true) = (&mut state.order, taken) {
+        if let (Some(mut order), true) = (shutdown::order(), taken) {
             order.taken.get_or_insert_with(Instant::now);
+            shutdown::set_order(Some(order));
         }
     }
 }
@@ -129,7 +127,7 @@ async fn hear(kind: SignalKind, mut stream: Signal) {
 
 /// Counts a signal; returns those who have to be told.
 fn arrived(kind: SignalKind) -> Vec<Arc<Actor>> {
-    let mut state = state();
+    let state = state();
     let mut actors = state.actors.clone();
     actors.retain(|actor| actor.kinds.contains(&kind));
     if ENFORCED.contains(&kind) {
@@ -137,27 +135,32 @@ fn arrived(kind: SignalKind) -> Vec<Arc<Actor>> {
         // With nobody who could take it, it has been taken.
         let taken = actors.is_empty().then_some(came);
         let order = Order { came, taken };
-        if state.order.replace(order).is_some() {
+        let first = shutdown::order().is_none();
+        shutdown::set_order(Some(order));
+        if !first {
             drop(state);
-            exit(kind, "a second signal, so the process ends at once");
+            exit(kind, "a second signal");
         }
         tokio::spawn(enforce(kind, came));
     }
     actors
 }
 
-/// Ends the process when something is still running after its grace period.
+/// Ends the process when something is still running after its budget.
 async fn enforce(kind: SignalKind, came: Instant) {
     loop {
         // From before the look on, so that none is missed.
-        let news = stragglers::news();
-        let Some(order) = state().order.filter(|order| order.came == came) else {
+        let news = shutdown::news();
+        if shutdown::order().is_none_or(|order| order.came != came) {
             return;
-        };
-        match stragglers::overdue(order, SLACK) {
+        }
+        match shutdown::overdue(SLACK) {
             Overdue::Nothing => news.await,
             Overdue::NotYet => tokio::time::sleep(TICK).await,
-            Overdue::All(grace) => exit(kind, &format!("the grace period of {grace:?} is over")),
+            Overdue::All(timeout) => exit(
+                kind,
+                &format!("the shutdown timeout of {timeout:?} is over"),
+            ),
         }
     }
 }
@@ -165,9 +168,21 @@ async fn enforce(kind: SignalKind, came: Instant) {
 /// Says why, and what is still running, and ends the process with the code that shells use.
 fn exit(kind: SignalKind, why: &str) -> ! {
     let mut text = format!("{}: {why}", name(kind));
-    let running = stragglers::running();
-    if !running.is_empty() {
-        text = format!("{text}; still running: {}", running.join(", "));
+    if let Some(phase) = shutdown::phase() {
+        let phase = match phase {
+            Phase::App => ", while the app was ending",
+            Phase::Tasks => ", while tasks were ending",
+            Phase::Retire => ", while the last values were being retired",
+            Phase::Over => "",
+        };
+        text.push_str(phase);
+    }
+    let lists = [
+        ("still running", shutdown::running()),
+        ("not done", shutdown::owed()),
+    ];
+    for (what, phrases) in lists.iter().filter(|(_, phrases)| !phrases.is_empty()) {
+        text = format!("{text}; {what}: {}", phrases.join(", "));
     }
     let (said, hear) = mpsc::channel();
     // A thread of its own, because the writer and the subscriber are not ours: both may hang.

@@ -1,0 +1,265 @@
+//! The shutdown budget: one number for the whole stop, and the shares of it.
+//!
+//! Managers and run groups form a tree. Only the number of the outermost one counts: what runs inside
+//! another one has the window that its [`Place`] there leaves.
+//!
+//! # Invariants
+//!
+//! 1. The window of a budget ends before the share of its place in the outer one, so that an inner stop
+//!    can name what hung in it before the outer one drops it.
+//! 2. All deadlines count from the first of: the signal, the stop of an outer budget, the own stop.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time;
+
+use super::roster::has_news;
+
+/// Kubernetes kills a pod 30 s after SIGTERM, unless it is configured otherwise.
+pub(crate) const DEFAULT: Duration = Duration::from_secs(25);
+
+/// How much sooner an inner budget ends than the share that it is in.
+const NAMING: Duration = Duration::from_millis(250);
+
+/// As good as for ever, and every clock can hold it.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What ends, in this order. Each has its share of the window, and what the one before left of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// The app, and effects that run.
+    App,
+    /// The tasks of components.
+    Tasks,
+    /// The last values.
+    Retire,
+    /// Nothing any more.
+    Over,
+}
+
+impl Phase {
+    /// The end of its share, in percent of the window.
+    fn percent(self) -> u64 {
+        match self {
+            Self::App => 60,
+            Self::Tasks => 80,
+            Self::Retire | Self::Over => 100,
+        }
+    }
+
+    fn of(number: u8) -> Self {
+        let all = [Self::App, Self::Tasks, Self::Retire, Self::Over];
+        all[usize::from(number)]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Manager,
+    Group,
+}
+
+/// The time that a manager or a group has to end.
+pub(crate) struct Budget {
+    kind: Kind,
+    made: Instant,
+    /// In nanoseconds; counts where there is no outer budget.
+    timeout: AtomicU64,
+    /// Set when it runs.
+    place: OnceLock<Option<Place>>,
+    /// Set when it begins to end.
+    began: OnceLock<Began>,
+    /// What ends now, or will first.
+    phase: AtomicU8,
+}
+
+/// Where in an outer budget something runs.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) budget: Arc<Budget>,
+    /// The phase whose share it has to end in.
+    pub(crate) phase: Phase,
+    /// In a group, the index of the actor; in a manager, the phase.
+    pub(crate) part: usize,
+}
+
+/// The same moment on two clocks: tests may pause that of tokio.
+#[derive(Clone, Copy)]
+struct Began {
+    wall: Instant,
+    clock: time::Instant,
+}
+
+tokio::task_local! {
+    static PLACE: Place;
+}
+
+/// Runs `future` at this place: a manager or group that starts in it has a part of that budget.
+pub(crate) fn inside<F: Future>(place: Place, future: F) -> impl Future<Output = F::Output> {
+    PLACE.scope(place, future)
+}
+
+impl Budget {
+    pub(crate) fn new(kind: Kind, timeout: Duration) -> Arc<Self> {
+        let budget = Self {
+            kind,
+            made: Instant::now(),
+            timeout: AtomicU64::default(),
+            place: OnceLock::new(),
+            began: OnceLock::new(),
+            phase: AtomicU8::new(Phase::App as u8),
+        };
+        budget.set_timeout(timeout);
+        Arc::new(budget)
+    }
+
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        let nanos = u64::try_from(timeout.min(CENTURY).as_nanos());
+        let nanos = nanos.expect("a century has less than 2^64 ns");
+        self.timeout.store(nanos, Ordering::Relaxed);
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Takes its place, where the caller runs. Its last phase is over when the guard is dropped.
+    pub(crate) fn run(self: &Arc<Self>) -> Running {
+        self.place.get_or_init(|| PLACE.try_with(Place::clone).ok());
+        Running(Arc::clone(self))
+    }
+
+    /// The place in an outer budget, if there is one.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.get().and_then(Option::as_ref)
+    }
+
+    /// This budget, the outer one, the next outer one, and so on.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |budget| {
+            budget.place().map(|place| &*place.budget)
+        })
+    }
+
+    fn root(&self) -> &Self {
+        self.chain().last().expect("a chain begins with its budget")
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::of(self.phase.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// Begins the stop, unless it has begun.
+    pub(crate) fn begin(&self) {
+        self.began.get_or_init(|| {
+            let (wall, clock) = (Instant::now(), time::Instant::now());
+            let passed = self
+                .signalled()
+                .map_or(Duration::ZERO, |came| came.elapsed());
+            Began {
+                wall: wall.checked_sub(passed).unwrap_or(wall),
+                clock: clock.checked_sub(passed).unwrap_or(clock),
+            }
+        });
+        has_news();
+    }
+
+    /// The end of this phase's share. Begins the stop, unless it has begun.
+    pub(crate) fn deadline(&self, phase: Phase) -> time::Instant {
+        self.begin();
+        let began = self.chain().filter_map(|budget| budget.began.get());
+        let began = began.map(|began| began.clock).min();
+        began.expect("the stop has begun") + self.share(phase)
+    }
+
+    /// The end of the time that things have which run inside of this phase. Begins the stop, unless it has
+    /// begun.
+    pub(crate) fn deadline_inside(&self, phase: Phase) -> time::Instant {
+        let share = self.share(phase);
+        self.deadline(phase) - (share - self.share_inside(phase))
+    }
+
+    /// The time from the begin of the stop to the end of what runs inside of this phase.
+    fn share_inside(&self, phase: Phase) -> Duration {
+        let share = self.share(phase);
+        share - (share / 10).min(NAMING)
+    }
+
+    /// The time from the begin of the stop to the end of this phase.
+    pub(crate) fn share(&self, phase: Phase) -> Duration {
+        percent(self.window(), phase)
+    }
+
+    /// The time from the begin of the stop to its end.
+    pub(crate) fn window(&self) -> Duration {
+        match self.place() {
+            Some(place) => place.budget.share_inside(place.phase),
+            None => Duration::from_nanos(self.timeout.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// When the stop of the outermost budget began, and how long that has.
+    pub(super) fn limit(&self) -> Option<(Instant, Duration)> {
+        let began = self.chain().filter_map(|budget| budget.began.get());
+        let began = began.map(|began| began.wall).chain(self.signalled()).min();
+        Some((began?, self.root().window()))
+    }
+
+    /// When the signal came, if it meant this one.
+    fn signalled(&self) -> Option<Instant> {
+        let made = self.root().made;
+        let order = order().filter(|order| order.means(made));
+        order.map(|order| order.came.max(made))
+    }
+}
+
+fn percent(window: Duration, phase: Phase) -> Duration {
+    let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
+    let percent = phase.percent();
+    // Not multiplied first, because a century of nanoseconds nearly fills the number.
+    Duration::from_nanos(nanos / 100 * percent + nanos % 100 * percent / 100)
+}
+
+/// Held by the run. See [`Budget::run`].
+pub(crate) struct Running(Arc<Budget>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.set_phase(Phase::Over);
+    }
+}
+
+/// A signal that has to be obeyed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) came: Instant,
+    /// When the last actor that the signal was for was gone, because it had heard it. Until then the
+    /// app does not know all of it, so the signal means also what starts.
+    pub(crate) taken: Option<Instant>,
+}
+
+impl Order {
+    /// Returns `true` if it means what was made then.
+    fn means(self, made: Instant) -> bool {
+        self.taken.is_none_or(|taken| made <= taken)
+    }
+}
+
+static ORDER: Mutex<Option<Order>> = Mutex::new(None);
+
+/// The first SIGINT or SIGTERM.
+pub(crate) fn order() -> Option<Order> {
+    *ORDER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn set_order(order: Option<Order>) {
+    *ORDER.lock().unwrap_or_else(PoisonError::into_inner) = order;
+}

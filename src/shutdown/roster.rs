@@ -1,0 +1,155 @@
+//! What has not ended, for a message when time is up.
+//!
+//! Managers and run groups register what they supervise. The signal thread looks here when the budget
+//! has run out or a second signal has come: it may be the only thread that still runs, so nothing here
+//! waits for a runtime.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::budget::{Budget, Kind, Phase, order};
+
+/// Something that has to come to an end before the process does.
+///
+/// The signal thread calls this, and no other thread can stand in for it: an implementation must not
+/// wait for a lock that is held while user code runs.
+pub(crate) trait Roster: Send + Sync {
+    /// The time that it has to end, if it is part of a manager or a group.
+    fn budget(&self) -> Option<&Arc<Budget>>;
+
+    /// A phrase for each thing that has not ended: "actor `http`", "component `curler` (building
+    /// for 12.3 s)". Empty when all has ended.
+    fn running(&self) -> Vec<String>;
+
+    /// A phrase for each thing that does not run, and is left undone when the process ends now.
+    fn owed(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// How long after a signal something that no manager or group waits for may go on: it was abandoned
+/// before, and waited for in vain.
+const ABANDONED: Duration = Duration::from_secs(5);
+
+static ROSTERS: Mutex<Vec<Weak<dyn Roster>>> = Mutex::new(Vec::new());
+
+static NEWS: Notify = Notify::const_new();
+
+fn lock() -> MutexGuard<'static, Vec<Weak<dyn Roster>>> {
+    ROSTERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Counts `roster` among those that have to end, for as long as it is alive.
+///
+/// What runs has to keep it alive: a task that blocks its thread is then still named after its run has
+/// returned.
+pub(crate) fn register<R: Roster + 'static>(roster: &Arc<R>) {
+    let roster: Weak<R> = Arc::downgrade(roster);
+    let mut rosters = lock();
+    rosters.retain(|roster| roster.strong_count() > 0);
+    rosters.push(roster);
+    drop(rosters);
+    has_news();
+}
+
+/// Strong references, so that the rosters are asked without the lock.
+fn rosters() -> Vec<Arc<dyn Roster>> {
+    lock().iter().filter_map(Weak::upgrade).collect()
+}
+
+/// All that has not ended.
+pub(crate) fn running() -> Vec<String> {
+    let rosters = rosters();
+    rosters.iter().flat_map(|roster| roster.running()).collect()
+}
+
+/// All that does not run, and is left undone when the process ends now.
+pub(crate) fn owed() -> Vec<String> {
+    let rosters = rosters();
+    rosters.iter().flat_map(|roster| roster.owed()).collect()
+}
+
+/// The phase that the stop has come to: the latest of those that are not over.
+pub(crate) fn phase() -> Option<Phase> {
+    let rosters = rosters();
+    let budgets = rosters.iter().filter_map(|roster| roster.budget());
+    let phases = budgets.map(|budget| budget.phase());
+    phases.filter(|phase| *phase != Phase::Over).max()
+}
+
+/// All that has not ended in the groups and managers inside of this part of it.
+pub(crate) fn running_inside(budget: &Budget, part: usize) -> Vec<String> {
+    let mut rosters = rosters();
+    rosters.retain(|roster| roster.budget().and_then(|it| part_of(budget, it)) == Some(part));
+    rosters.iter().flat_map(|roster| roster.running()).collect()
+}
+
+/// The parts of this one in which managers run that have not returned.
+pub(crate) fn managers_inside(budget: &Budget) -> Vec<usize> {
+    let parts = rosters().into_iter().filter_map(|roster| {
+        let inner = roster.budget()?;
+        let runs = inner.kind() == Kind::Manager && inner.phase() != Phase::Over;
+        part_of(budget, inner).filter(|_| runs)
+    });
+    parts.collect()
+}
+
+/// The part of `outer` that `inner` runs in.
+fn part_of(outer: &Budget, inner: &Budget) -> Option<usize> {
+    let mut places = inner.chain().filter_map(Budget::place);
+    let place = places.find(|place| std::ptr::eq(&*place.budget, outer))?;
+    Some(place.part)
+}
+
+/// What there is to enforce.
+pub(crate) enum Overdue {
+    /// Nothing is left that has to end. There may be again when [`news`] come.
+    Nothing,
+    NotYet,
+    /// The budget, the longest of several, of all that runs has been used up.
+    All(Duration),
+}
+
+/// Returns whether all that runs, and has to end, is over its time: `slack` more than the budget has
+/// passed.
+///
+/// A read that hangs is part of no budget.
+pub(crate) fn overdue(slack: Duration) -> Overdue {
+    let mut longest = None;
+    let mut nothing = true;
+    for roster in rosters() {
+        let limit = match roster.budget() {
+            Some(budget) => budget.limit(),
+            None => order().map(|order| (order.came, ABANDONED)),
+        };
+        let Some((began, timeout)) = limit else {
+            continue;
+        };
+        nothing = false;
+        if roster.running().is_empty() {
+            continue;
+        }
+        if began.elapsed() < timeout.saturating_add(slack) {
+            return Overdue::NotYet;
+        }
+        longest = longest.max(Some(timeout));
+    }
+    match longest {
+        Some(timeout) => Overdue::All(timeout),
+        None if nothing => Overdue::Nothing,
+        None => Overdue::NotYet,
+    }
+}
+
+/// Resolves when, from this call on, there is a new roster, or a stop has begun.
+pub(crate) fn news() -> Notified<'static> {
+    NEWS.notified()
+}
+
+/// Wakes those that wait for [`news`].
+pub(super) fn has_news() {
+    NEWS.notify_waiters();
+}
