@@ -59,3 +59,19 @@ fn sigterm_ends_a_process_whose_build_blocks_every_thread_of_the_runtime() {
         assert!(lines.contains("component `slow`"), "{lines}");
     }
 }
+
+/// As the servers of the examples are added: with `.abortable()`.
+#[test]
+fn one_slow_client_at_a_stop_is_a_line_in_the_log() {
+    let mut process = Process::start("slow_build", ["forever", "multi_thread"]);
+    let _client = send("GET", process.address(), "/never", "");
+    process.stdout.wait_for("serving");
+
+    process.signal(Signal::TERM);
+    let status = process.wait();
+
+    let lines = process.stderr.to_the_end().join("\n");
+    assert_eq!(status.code(), Some(0), "{lines}");
+    let line = "actor `http` had not returned 540ms after the stop: aborted";
+    assert!(lines.contains(line), "{lines}");
+}
