@@ -10,8 +10,10 @@ use std::io;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod ignored;
 mod stop;
 
+pub(crate) use ignored::is_ignored;
 pub(crate) use stop::Stop;
 
 use crate::aside::Aside;
@@ -20,6 +22,7 @@ static THREAD: Aside = Aside::new("rekindle-signals", Builder::enable_all);
 
 /// Listens to `kind` from now on. What arrives is kept until it is asked for, several as one.
 pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
+    ignored::note();
     let runtime = THREAD.runtime()?;
     let _entered = runtime.enter();
     signal(kind)

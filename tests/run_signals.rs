@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use process::{Process, kill};
+use rekindle::notify::{self, Notifier};
 use rekindle::run::{self, Group, SignalKind};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -103,18 +104,7 @@ fn a_chosen_signal_ends_the_group() {
         assert_eq!(process.ends().0, Some(0));
         return;
     }
-    current_thread().block_on(async {
-        let mut group = Group::new();
-        group.add(
-            "signals",
-            run::signals_for([SignalKind::user_defined1()]).unwrap(),
-        );
-        group.add("ready", async |stop| {
-            println!("ready");
-            stop.cancelled().await;
-        });
-        println!("{}", group.run().await.unwrap().signal().unwrap());
-    });
+    end_by_a_signal(run::signals_for([SignalKind::user_defined1()]).unwrap());
 }
 
 /// G8
@@ -153,6 +143,59 @@ fn no_signal_is_kept_when_one_of_them_cannot_be_heard() {
     run::signals_for(kinds).err().unwrap();
     println!("ready");
     thread::sleep(Duration::from_secs(30));
+}
+
+/// A script ignores SIGINT for what it starts in the background.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let test = "an_ignored_signal_stays_ignored";
+    if let Some(mut process) = Process::ignoring("INT", test) {
+        process.waits_for("ready");
+        // Heard, the first would be told and the second end the process.
+        process.kill("INT");
+        process.kill("INT");
+        process.kill("TERM");
+        process.waits_for("received SIGTERM");
+        assert_eq!(process.ends(), (Some(0), String::new()));
+        return;
+    }
+    end_by_a_signal(run::signals().unwrap());
+}
+
+/// The group ends by the other one only. The reload is asked for by a notifier, which hears SIGHUP, also
+/// if it comes first.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_ignored_hangup_reloads_and_does_not_end_the_group() {
+    let test = "an_ignored_hangup_reloads_and_does_not_end_the_group";
+    if let Some(mut process) = Process::ignoring("HUP", test) {
+        process.waits_for("ready");
+        process.kill("HUP");
+        process.waits_for("trigger sighup");
+        process.kill("TERM");
+        process.waits_for("received SIGTERM");
+        assert_eq!(process.ends(), (Some(0), String::new()));
+        return;
+    }
+    let mut hangups = notify::signal(SignalKind::hangup()).unwrap();
+    thread::spawn(move || {
+        let trigger = current_thread().block_on(hangups.notify()).unwrap();
+        println!("trigger {trigger}");
+    });
+    end_by_a_signal(run::signals_for([SignalKind::hangup(), SignalKind::terminate()]).unwrap());
+}
+
+/// Says which one it was.
+fn end_by_a_signal(signals: run::Actor<run::Signaled>) {
+    let mut group = Group::new();
+    group.add("signals", signals);
+    group.add("ready", async |stop| {
+        println!("ready");
+        stop.cancelled().await;
+    });
+    let ended = current_thread().block_on(group.run()).unwrap();
+    println!("{}", ended.signal().unwrap());
 }
 
 /// A group in a group passes the signal on.

@@ -14,6 +14,10 @@ use crate::{BoxError, Notifier, Trigger, signals};
 /// for the manager instead of ending the process. Several that arrive before they are asked for
 /// count as one.
 ///
+/// A signal that was ignored when the process started is heard, too. So a service under `nohup`
+/// survives the hang-up of its terminal, which reloads it, and `kill -s HUP` still works. A signal that
+/// ends the process is another matter: see [`run::signals`](fn@crate::run::signals#ignored-signals).
+///
 /// The signal is heard on a thread that this crate keeps for signals; no runtime is needed around
 /// the call.
 ///

@@ -5,7 +5,7 @@ use std::io;
 pub use tokio::signal::unix::SignalKind;
 
 use super::{Actor, Signaled};
-use crate::signals::Stop;
+use crate::signals::{self, Stop};
 
 /// An actor that ends its group when the process receives SIGINT or SIGTERM.
 ///
@@ -15,6 +15,13 @@ use crate::signals::Stop;
 /// [module](super#signals). No runtime is needed around the call.
 ///
 /// Its error is [`Signaled`]; a group takes that for a success.
+///
+/// # Ignored signals
+///
+/// A signal that the process ignored when it was started stays ignored. A script starts `service &` with
+/// SIGINT ignored, so that Ctrl-C ends only what is in the foreground. An info event names each signal
+/// that is left out; `env --default-signal service &` has them all heard. Only Linux says which signals
+/// are ignored, so other systems hear them all.
 ///
 /// # Errors
 ///
@@ -41,7 +48,7 @@ pub fn signals() -> io::Result<Actor<Signaled>> {
 ///
 /// What the [module](super#signals) says about a second signal and the end of the shutdown timeout
 /// applies to SIGINT and SIGTERM, if they are among them. Any other one ends the group, and that is
-/// all.
+/// all. [Ignored signals](fn@signals#ignored-signals) are left out: under `nohup` that is SIGHUP.
 ///
 /// # Errors
 ///
@@ -58,8 +65,16 @@ pub fn signals() -> io::Result<Actor<Signaled>> {
 /// # }
 /// ```
 pub fn signals_for(kinds: impl IntoIterator<Item = SignalKind>) -> io::Result<Actor<Signaled>> {
-    let kinds = kinds.into_iter().collect();
+    let kinds = kinds.into_iter();
+    let (ignored, kinds): (Vec<_>, _) = kinds.partition(|&kind| signals::is_ignored(kind));
     let signals = Stop::new(kinds)?;
+    for kind in ignored {
+        tracing::info!(
+            target: "rekindle",
+            "{} does not end the group: it was ignored when the process started",
+            signals::name(kind),
+        );
+    }
     Ok(Box::new(|stop| {
         Box::pin(async move {
             match stop.run_until_cancelled(signals.signal()).await {
