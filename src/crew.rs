@@ -156,6 +156,14 @@ fn has_other_threads() -> bool {
     Handle::current().metrics().num_workers() > 1
 }
 
+/// Lets other threads have the task that was woken last on this one, from which none would take it while
+/// the next step blocks.
+pub(crate) async fn share() {
+    if has_other_threads() {
+        step_back().await;
+    }
+}
+
 /// Lets the next task of this thread go first. If that blocks it, another thread goes on with this
 /// one, as it could not after `yield_now`.
 async fn step_back() {

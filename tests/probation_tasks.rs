@@ -3,7 +3,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Manager, OnExit, StepError};
@@ -116,28 +116,82 @@ async fn a_task_that_fails_before_the_others_are_started_ends_the_probation() {
     in_time(run).await.unwrap();
 }
 
+/// The probe blocks the thread that has started the task, from which no other thread takes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_task_starts_while_a_probe_blocks() {
+    let (dial, barrier) = (Dial::new(1), Barrier::default());
+    let (probed, blocks) = (Arc::new(AtomicBool::new(false)), barrier.clone());
+    let notes = Arc::clone(&probed);
+    let mut reload = Manager::new().probation(SHORT, async move || {
+        blocks.pass();
+        notes.store(true, Ordering::SeqCst);
+    });
+    let number = reload.source("number", dial.clone()).await.unwrap();
+    // A new key replaces no task, which would be woken to stop.
+    let keys = |n: Lease<u64>| (1..=*n).map(|key| (key, ())).collect();
+    let many = reload.each("many", &number, keys, async |key: u64, ()| Ok(key));
+    let newest = Arc::new(AtomicU64::new(0));
+    let starts = Arc::clone(&newest);
+    let many = many.runs(async move |key: Lease<u64>, stop: CancellationToken| {
+        starts.fetch_max(*key, Ordering::SeqCst);
+        stop.cancelled().await;
+    });
+    many.await.unwrap();
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        for n in 2..10 {
+            barrier.close();
+            probed.store(false, Ordering::SeqCst);
+            dial.set(n);
+            let starts = async {
+                eventually("the task starts", || newest.load(Ordering::SeqCst) == n).await;
+                assert!(!probed.load(Ordering::SeqCst), "only after the probe");
+                barrier.open();
+            };
+            let (reloaded, ()) = tokio::join!(handle.reload("test"), starts);
+            reloaded.unwrap();
+        }
+    });
+    in_time(run).await.unwrap();
+}
+
+/// In all the moments of a probe that blocks, and that is given up 150 ms after it began.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_task_that_fails_while_a_probe_that_blocks_is_given_up_does_not_end_the_run() {
+async fn a_task_that_fails_while_a_probe_blocks_does_not_end_the_run() {
+    for pause in [0, 100, 140, 150, 160, 200].map(Duration::from_millis) {
+        fails_while_a_probe_blocks(pause).await;
+    }
+}
+
+async fn fails_while_a_probe_blocks(pause: Duration) {
     let (dial, barrier) = (Dial::new(1), Barrier::default());
     let blocks = barrier.clone();
     let reload = Manager::new().timeout(Duration::from_millis(50));
     let mut reload = reload.probation(SHORT, async move || blocks.pass());
     let number = reload.source("number", dial.clone()).await.unwrap();
     let (failed, fails) = (Arc::new(AtomicBool::new(false)), barrier.clone());
-    let notes = Arc::clone(&failed);
+    let (notes, begun) = (Arc::clone(&failed), Arc::new(Notify::new()));
+    let begins = Arc::clone(&begun);
     let worker = reload.derive("worker", &number, async |n: Lease<u64>| Ok(*n));
     let worker = worker.runs(async move |n: Lease<u64>, stop: CancellationToken| {
         if *n == 1 {
             stop.cancelled().await;
             return Ok(());
         }
+        begins.notify_one();
         fails.arrival().await;
-        // About when the probe is given up.
-        sleep(Duration::from_millis(200)).await;
+        sleep(pause).await;
         notes.store(true, Ordering::SeqCst);
         Err::<(), BoxError>("sick".into())
     });
     worker.on_exit(OnExit::Stop).await.unwrap();
+    // A task that has not begun when the values are rolled back never does, so the probe comes later.
+    let effect = reload.apply("begun", &number, async move |n: Lease<u64>| {
+        if *n == 2 {
+            begun.notified().await;
+        }
+    });
+    effect.timeout(HOUR).await.unwrap();
     let handle = reload.handle();
     let run = reload.run(async move |stop: CancellationToken| {
         barrier.close();

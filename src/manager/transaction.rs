@@ -13,6 +13,7 @@ use super::core::Core;
 use super::probation::{Previous, Probation, Trial, Verdict};
 use super::reload::{Ending, Reload};
 use crate::component::{HeldBack, Prepared, prepare};
+use crate::crew::share;
 use crate::live::Draft;
 use crate::{Outcome, Step, StepError};
 
@@ -60,6 +61,7 @@ impl Transaction<'_> {
         }
         if any {
             core.shared.publication.wake();
+            share().await;
         }
         let mut applied = self.run_effects().await;
         if let Some(probation) = probation.filter(|_| applied.is_ok()) {
@@ -169,6 +171,7 @@ impl Transaction<'_> {
     /// stays due.
     pub(super) async fn run_back(&self) -> Ending {
         self.core.shared.publication.wake();
+        share().await;
         match self.run_effects().await {
             Ok(()) => Ending::Outcome(Outcome::RolledBack),
             Err(_) => Ending::Outcome(Outcome::Partial),
