@@ -121,6 +121,7 @@ mod manager;
 pub mod notify;
 mod output;
 mod panic;
+mod probe;
 mod race;
 mod reloader;
 mod report;
@@ -128,6 +129,7 @@ pub mod run;
 mod shutdown;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
+mod stateless;
 mod trigger;
 
 pub use component::{Apply, Component, Each, Inputs, OnExit, Reading, Source, Stamp, Watch};
@@ -139,6 +141,7 @@ pub use manager::{
 };
 pub use notify::Notifier;
 pub use output::{AppOutput, Built, Done};
+pub use probe::Probe;
 pub use reloader::Reloader;
 pub use report::{Action, Outcome, Report, Step};
 pub use trigger::{Trigger, Triggers};

@@ -48,11 +48,11 @@ use crate::live::{Arrival, Home, Publication, Reaper, Retire};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
 use crate::{
-    Apply, BoxError, Built, Component, Done, Each, Error, Inputs, Notifier, Reloader, Selection,
-    Source,
+    Apply, BoxError, Built, Component, Done, Each, Error, Inputs, Notifier, Probe, Reloader,
+    Selection, Source,
 };
 use attend::Attended;
-use probation::{Probation, Probe};
+use probation::Probation;
 use serve::CloseOnDrop;
 use shared::Shared;
 
@@ -137,7 +137,7 @@ impl Manager {
 
     /// Puts each new generation on probation, and goes back to the previous one if it fails.
     ///
-    /// After the commit, and after the [effects](Self::apply), `probe` is called: at once, then every
+    /// After the commit, and after the [effects](Self::apply), the [probe](Probe) is called: at once, then every
     /// second (ten times, if `duration` is less than ten seconds), and a last time when `duration` is
     /// over. If it fails, panics, or takes longer than the [timeout](Self::timeout), or if an effect
     /// failed, the values of the previous generation, which were kept, are published again as a new
@@ -205,11 +205,7 @@ impl Manager {
     ///     .await
     /// # }
     /// ```
-    pub fn probation<F, Fut>(mut self, duration: Duration, probe: F) -> Self
-    where
-        F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Done> + Send + 'static,
-    {
+    pub fn probation(mut self, duration: Duration, probe: impl Probe) -> Self {
         let name = probation::NAME.into();
         let entry = self.ledger.add(Kind::Probe, &name, self.timeout);
         // Reports list it beside the components.
@@ -218,14 +214,10 @@ impl Manager {
             "a component has the name under which reports list the probation",
         );
         self.claim_name(&name);
-        let probe: Probe = Box::new(move || {
-            let future = probe.clone()();
-            Box::pin(async move { future.await.into_result() })
-        });
         self.probation = Some(Probation {
             duration,
             entry,
-            probe: Quiet::new(&name, probe),
+            probe: Quiet::new(&name, probation::erased(probe)),
         });
         self
     }
@@ -253,7 +245,8 @@ impl Manager {
 
     /// Adds a component that is read from outside: a file, or an `async || Ok(value)` closure.
     ///
-    /// `.await` reads the first value. Every reload reads it again.
+    /// `.await` reads the first value. Every reload reads it again. See [`Source`]: a closure cannot keep
+    /// state in its captures.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -264,11 +257,14 @@ impl Manager {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn source<S: Source>(
+    pub fn source<T>(
         &mut self,
         name: impl Into<String>,
-        source: S,
-    ) -> Component<'_, S::Value> {
+        source: impl Source<Value = T>,
+    ) -> Component<'_, T>
+    where
+        T: Send + Sync + 'static,
+    {
         Component::from_source(self, &name.into().into(), source)
     }
 
@@ -279,7 +275,8 @@ impl Manager {
     /// all cores if they compute. A build that blocks its thread cannot be stopped: move blocking
     /// work to `spawn_blocking`.
     ///
-    /// The closure is cloned for each call, so it may move its captures into the future.
+    /// Each call gets a fresh copy of the closure: it may move its captures into the future, and what it
+    /// changes in them is gone with the call.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -312,7 +309,8 @@ impl Manager {
     /// the value of one key. A reload builds the keys that are new and those whose setting is another
     /// (`PartialEq`), concurrently; all others keep the value that they have, the same instance. One
     /// that cannot be built refuses the reload, and is named by its key, which is therefore no secret.
-    /// Both functions are cloned for each call.
+    /// Each call of either function gets a fresh copy of it: what it changes in its captures is gone with
+    /// the call.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -411,6 +409,9 @@ impl Manager {
     /// [`Inputs`] are others than when it last ran well: so one that failed is tried again by the
     /// next reload.
     ///
+    /// Each run gets a fresh copy of the closure: it may move its captures into the future, and what it
+    /// changes in them is gone with the run.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), rekindle::Error> {
@@ -432,7 +433,7 @@ impl Manager {
     /// Adds a reloader: an effect that runs in every reload, after the commit.
     ///
     /// Lower priorities run first, those of one priority concurrently, and a group that fails stops
-    /// the later ones. See [`Reloader`].
+    /// the later ones. See [`Reloader`]: a closure cannot keep state in its captures.
     ///
     /// ```
     /// use std::time::Duration;

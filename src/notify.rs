@@ -52,7 +52,8 @@ pub use signal::{Signal, SignalKind, signal};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a notifier",
     label = "not a notifier",
-    note = "implement `Notifier`, pass an `async || Ok(\"name\".into())` closure, or a `tokio::sync::mpsc::Receiver` of what is `Into<Trigger>`"
+    note = "implement `Notifier`, pass an `async || Ok(\"name\".into())` closure, or a `tokio::sync::mpsc::Receiver` of what is `Into<Trigger>`; what a closure captures must be `Clone + Send + Sync + 'static`",
+    note = "a closure is called again and again, so it must not change what it captured, nor move it out: clone it there; to keep state between calls, pass an `mpsc::Receiver` itself, capture an `Arc<Mutex<_>>` or an atomic in an `Arc`, or implement `Notifier` for a type of your own"
 )]
 pub trait Notifier: Send + 'static {
     /// Resolves when a reload is wanted, and says why.

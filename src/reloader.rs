@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::crew::BoxFuture;
+use crate::stateless::Stateless;
 use crate::{BoxError, Done, Triggers};
 
 /// An effect that runs in every reload, after the commit: slok/reload's `Reloader`.
@@ -13,16 +14,23 @@ use crate::{BoxError, Done, Triggers};
 /// Prefer a component where something is *computed* from the configuration: it is rebuilt only when
 /// its inputs changed, and a failure there refuses the reload as a whole.
 ///
-/// Every `async |triggers: Triggers| ..` closure that is `Clone` is a reloader.
+/// Every closure of the form `async |triggers: Triggers| ..` that returns `()` or
+/// `Result<(), BoxError>` is a reloader. It is cloned for each call, so it cannot change what it
+/// captured: state that is to last from one reload to the next goes into an `Arc`, or into a type of
+/// its own:
 ///
 /// ```
+/// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// use rekindle::{BoxError, Reloader, Triggers};
 ///
-/// struct Audit;
+/// struct Audit {
+///     reloads: AtomicU32,
+/// }
 ///
 /// impl Reloader for Audit {
 ///     async fn reload(&self, triggers: Triggers) -> Result<(), BoxError> {
-///         println!("reloaded because of {triggers}");
+///         let before = self.reloads.fetch_add(1, Relaxed);
+///         println!("reload {} because of {triggers}", before + 1);
 ///         Ok(())
 ///     }
 /// }
@@ -32,7 +40,8 @@ use crate::{BoxError, Done, Triggers};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as a reloader",
     label = "not a reloader",
-    note = "implement `Reloader`, or pass `async |triggers: Triggers| {{ Ok(()) }}`; what a closure captures must be `Clone + Send + Sync + 'static`"
+    note = "implement `Reloader`, or pass `async |triggers: Triggers| {{ Ok(()) }}`; what a closure captures must be `Clone + Send + Sync + 'static`",
+    note = "a closure is called again and again, so it must not change what it captured, nor move it out: clone it there; to keep state between calls, capture an `Arc<Mutex<_>>` or an atomic in an `Arc`, or implement `Reloader` for a type of your own"
 )]
 pub trait Reloader: Send + Sync + 'static {
     /// Brings something of the app's up to date.
@@ -58,9 +67,10 @@ pub trait Reloader: Send + Sync + 'static {
     fn reload(&self, triggers: Triggers) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
+/// A closure that keeps nothing between two calls (`AsyncFn(Triggers)`).
 impl<F, Fut> Reloader for F
 where
-    F: FnOnce(Triggers) -> Fut + Clone + Send + Sync + 'static,
+    F: FnOnce(Triggers) -> Fut + Stateless<(Triggers,)> + Clone + Send + Sync + 'static,
     Fut: Future<Output: Done> + Send,
 {
     async fn reload(&self, triggers: Triggers) -> Result<(), BoxError> {

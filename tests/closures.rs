@@ -3,13 +3,14 @@
 use std::future::ready;
 use std::io;
 use std::num::ParseIntError;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekindle::{
-    BoxError, Error, Lease, Live, Manager, Notifier, Reading, Reloader, Source, Stamp, Trigger,
-    Triggers,
+    BoxError, Error, Lease, Live, Manager, Notifier, Probe, Reading, Reloader, Source, Stamp,
+    Trigger, Triggers,
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -67,7 +68,7 @@ async fn a_source_is_any_function_without_arguments() {
     let function = reload.source("function", read).await.unwrap();
     let captured = client.clone();
     let moved = reload
-        .source("moved", async move || Ok(captured.get().await?))
+        .source("moved", async move || Ok(captured.clone().get().await?))
         .await
         .unwrap();
     let cloned = reload
@@ -347,6 +348,22 @@ async fn a_reloader_is_any_function_of_triggers_or_a_type_of_its_own() {
         }
     }
 
+    struct Shared;
+
+    impl Shared {
+        async fn reloaded(_: Triggers) {}
+
+        async fn reload(&self, _: Triggers) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+
+    type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn boxed(_: Triggers) -> Boxed {
+        Box::pin(async {})
+    }
+
     async fn function(_: Triggers) {}
 
     async fn fallible(_: Triggers) -> Result<(), BoxError> {
@@ -363,7 +380,7 @@ async fn a_reloader_is_any_function_of_triggers_or_a_type_of_its_own() {
         assert_eq!(triggers.to_string(), "test");
     });
     reload.add(1, "moved", async move |_| {
-        client.get().await?;
+        client.clone().get().await?;
         Ok(())
     });
     reload
@@ -377,12 +394,19 @@ async fn a_reloader_is_any_function_of_triggers_or_a_type_of_its_own() {
     reload.add(2, "function", function);
     reload.add(2, "fallible", fallible);
     reload.add(3, "ready", |_| ready(Ok(())));
+    reload.add(3, "plain", |_| async {});
+    reload.add(3, "method", Shared::reloaded);
+    reload.add(3, "pointer", boxed as fn(Triggers) -> Boxed);
+    let shared = Arc::new(Shared);
+    reload.add(3, "shared", async move |triggers| {
+        shared.reload(triggers).await
+    });
     reload.add(3, "type", Audit(AtomicUsize::new(0)));
 
     let handle = reload.handle();
     let report = reload.run(async move |_| {
         let report = handle.reload("test").await?;
-        assert_eq!(report.steps().len(), 9);
+        assert_eq!(report.steps().len(), 13);
         Ok(())
     });
     report.await.unwrap();
@@ -449,6 +473,78 @@ async fn a_notifier_is_any_function_a_receiver_or_a_type_of_its_own() {
         }
     });
     app.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_probe_is_any_function_or_a_type_of_its_own() {
+    struct Health(AtomicUsize);
+
+    impl Health {
+        async fn fine() {}
+    }
+
+    impl Probe for Health {
+        async fn probe(&self) -> Result<(), BoxError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    let short = Duration::from_millis(10);
+    let client = Client("captured");
+    let name = Arc::new("shared".to_owned());
+    let reload = Manager::new()
+        .probation(short, async || ())
+        .probation(short, || async { Ok(()) })
+        .probation(short, || ready(()))
+        .probation(short, Health::fine)
+        .probation(short, Health(AtomicUsize::new(0)))
+        .probation(short, async move || {
+            client.clone().get().await?;
+            Ok(())
+        })
+        .probation(short, move || {
+            let name = Arc::clone(&name);
+            async move { assert_eq!(*name, "shared") }
+        });
+    let handle = reload.handle();
+    let run = reload.run(async move |_| handle.reload("test").await.map(drop).map_err(Into::into));
+    run.await.unwrap();
+}
+
+/// What a closure shares with its copies is there in the next call.
+#[tokio::test]
+async fn a_closure_keeps_its_state_in_an_arc() {
+    let calls: [Arc<AtomicUsize>; 4] = Default::default();
+    let [source, reloader, probe, notifier] = calls.each_ref().map(Arc::clone);
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
+    let mut reload = Manager::new().probation(Duration::from_millis(10), async move || {
+        probe.fetch_add(1, Ordering::Relaxed);
+    });
+    let count = async move || Ok(source.fetch_add(1, Ordering::Relaxed) + 1);
+    let number = reload.source("number", count).await.unwrap();
+    reload.add(0, "counter", async move |_| {
+        reloader.fetch_add(1, Ordering::Relaxed);
+    });
+    reload.on(async move || {
+        asked.notified().await;
+        let before = notifier.fetch_add(1, Ordering::Relaxed);
+        Ok(format!("trigger {}", before + 1).into())
+    });
+    let mut reports = reload.handle().subscribe();
+    let run = reload.run(async move |_| {
+        for expected in ["trigger 1", "trigger 2", "trigger 3"] {
+            asks.notify_one();
+            let report = reports.next().await.expect("the manager runs");
+            assert!(report.triggers().contains(expected), "{report}");
+        }
+        assert_eq!(*number.load(), 4);
+    });
+    run.await.unwrap();
+    let [source, reloader, probe, notifier] = calls.map(|calls| calls.load(Ordering::Relaxed));
+    assert_eq!((source, reloader, notifier), (4, 3, 3));
+    assert!(probe > 3, "{probe}");
 }
 
 #[tokio::test]

@@ -4,9 +4,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use rekindle::{BoxError, Error, Lease, Manager, Notifier, Reloader, Trigger, Triggers};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, watch};
 
 struct Printer(String);
 
@@ -95,7 +97,9 @@ fn wrong_error_reloader() {
 async fn no_handle() -> Result<(), Error> {
     let mut reload = Manager::new();
     let text = "hello".to_owned();
-    let text = reload.source("text", async move || Ok(text)).await?;
+    let text = reload
+        .source("text", async move || Ok(text.clone()))
+        .await?;
     let loud = reload
         .derive("loud", &text, async |text| Ok(text.to_uppercase()))
         .await?;
@@ -278,4 +282,141 @@ async fn app_returns_number() -> Result<(), BoxError> {
             let _ = 5;
         })
         .await
+}
+
+#[test]
+fn counter_reloader() {
+    let reloads = Arc::new(AtomicU32::new(0));
+    Manager::new().add(0, "counter", async move |_| {
+        let before = reloads.fetch_add(1, Relaxed);
+        println!("{}", before + 1);
+    });
+}
+
+#[test]
+fn counter_plain_closure() {
+    let reloads = Arc::new(AtomicU32::new(0));
+    Manager::new().add(0, "counter", move |_| {
+        let before = reloads.fetch_add(1, Relaxed);
+        async move { println!("{}", before + 1) }
+    });
+}
+
+#[tokio::test]
+async fn counter_source() -> Result<(), Error> {
+    let mut reload = Manager::new();
+    let reads = Arc::new(AtomicU32::new(0));
+    let number = reload
+        .source("number", async move || Ok(reads.fetch_add(1, Relaxed) + 1))
+        .await?;
+    assert_eq!(*number.load(), 1);
+    Ok(())
+}
+
+#[test]
+fn counter_probe() {
+    let failures = Arc::new(AtomicU32::new(0));
+    let reload = Manager::new().probation(Duration::from_secs(30), async move || {
+        match failures.fetch_add(1, Relaxed) {
+            0..2 => Ok(()),
+            _ => Err("not well".into()),
+        }
+    });
+    drop(reload);
+}
+
+#[test]
+fn counter_notifier() {
+    let triggers = Arc::new(AtomicU32::new(0));
+    Manager::new().on(async move || {
+        let before = triggers.fetch_add(1, Relaxed);
+        Ok(format!("number {}", before + 1).into())
+    });
+}
+
+#[test]
+fn receiver_in_reloader() {
+    let health = Arc::new(Mutex::new(watch::channel(true).1));
+    Manager::new().add(0, "health", async move |_| {
+        health.lock().await.changed().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn receiver_in_notifier() {
+    struct Changes(watch::Receiver<u32>);
+
+    impl Notifier for Changes {
+        async fn notify(&mut self) -> Result<Trigger, BoxError> {
+            self.0.changed().await?;
+            Ok("changed".into())
+        }
+    }
+
+    Manager::new().on(Changes(watch::channel(0).1));
+}
+
+#[tokio::test]
+async fn capture_moved_out() -> Result<(), Error> {
+    let mut reload = Manager::new();
+    let text = "hello".to_owned();
+    let text = reload
+        .source("text", async move || Ok(text.clone()))
+        .await?;
+    assert_eq!(*text.load(), "hello");
+    Ok(())
+}
+
+#[test]
+fn cell_notifier() {
+    let triggers = Arc::new(AtomicU32::new(0));
+    Manager::new().on(async move || {
+        triggers.fetch_add(1, Relaxed);
+        Ok("again".into())
+    });
+}
+
+#[tokio::test]
+async fn cell_source() -> Result<(), Error> {
+    let mut reload = Manager::new();
+    let reads = Arc::new(AtomicU32::new(0));
+    reload
+        .source("reads", async move || {
+            reads.fetch_add(1, Relaxed);
+            Ok(reads.load(Relaxed))
+        })
+        .await?;
+    Ok(())
+}
+
+#[test]
+fn cell_reloader() {
+    let reloads = Arc::new(AtomicU32::new(0));
+    Manager::new().add(0, "counter", async move |_| {
+        reloads.fetch_add(1, Relaxed);
+    });
+}
+
+#[test]
+fn cell_probe() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let reload = Manager::new().probation(Duration::from_secs(30), async move || {
+        calls.fetch_add(1, Relaxed);
+    });
+    drop(reload);
+}
+
+#[tokio::test]
+async fn no_source() -> Result<(), Error> {
+    let mut reload = Manager::new();
+    let text = reload.source("text", async || Ok("hello")).await?;
+    assert_eq!(*text.load(), "hello");
+    Ok(())
+}
+
+#[test]
+fn no_probe() {
+    let reload = Manager::new().probation(Duration::from_secs(30), async || Ok(()));
+    drop(reload);
 }

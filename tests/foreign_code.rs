@@ -45,7 +45,7 @@ async fn an_error_whose_text_blocks_is_given_up_as_the_step_that_it_is_of() {
             if waits {
                 yield_now().await;
             }
-            Err::<(), BoxError>(Shows(text).into())
+            Err::<(), BoxError>(Shows(text.clone()).into())
         });
         let handle = reload.handle();
         let run = reload.run(async move |_| {
@@ -208,7 +208,7 @@ async fn errors_before_the_run_end_when_nobody_has_them_any_more() {
     let errors = Arc::new(());
     for _ in 0..10 {
         let counts = Arc::clone(&errors);
-        let read = async move || Err::<u8, BoxError>(Box::new(Counted(counts)));
+        let read = async move || Err::<u8, BoxError>(Box::new(Counted(Arc::clone(&counts))));
         reload.source("retried", read).await.unwrap_err();
     }
     eventually("all are gone", || Arc::strong_count(&errors) == 1).await;

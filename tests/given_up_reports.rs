@@ -146,7 +146,7 @@ async fn a_refused_reload_that_lets_go_when_a_stop_comes_is_told_as_refused() {
     let notes = Arc::clone(&let_go);
     let build = async move || {
         if waits.load(Ordering::SeqCst) {
-            let _note = Note(notes);
+            let _note = Note(notes.clone());
             std::future::pending::<()>().await;
         }
         Ok(())

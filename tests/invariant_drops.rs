@@ -277,7 +277,7 @@ async fn an_error_that_is_forgotten_and_blocks_its_thread_holds_up_no_reload_and
     let blocks = barrier.clone();
     reload.add(0, "hook", async move |_| {
         match failed.fetch_add(1, Ordering::SeqCst) {
-            0 => Err(Sticky(blocks).into()),
+            0 => Err(Sticky(blocks.clone()).into()),
             _ => Ok(()),
         }
     });
@@ -307,7 +307,7 @@ async fn an_error_of_a_check_nobody_waits_for_may_block_its_thread_too() {
     let source = reload.source("hook", async move || {
         waits.pass().await;
         match failing.swap(false, Ordering::SeqCst) {
-            true => Err(Sticky(blocks).into()),
+            true => Err(Sticky(blocks.clone()).into()),
             false => Ok(()),
         }
     });

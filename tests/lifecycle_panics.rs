@@ -280,7 +280,7 @@ async fn errors_may_ask_for_the_status_when_they_are_dropped() {
     worker.await.unwrap();
     let asks = reload.handle();
     reload.on(rekindle::notify::interval(Duration::from_millis(1)));
-    reload.add(0, "hook", async move |_| Err(Asks(asks).into()));
+    reload.add(0, "hook", async move |_| Err(Asks(asks.clone()).into()));
     let handle = reload.handle();
     let run = reload.run(async move |_| {
         let has_failed = || handle.status().tasks().any(|task| task.failures() > 2);
@@ -337,7 +337,7 @@ async fn what_is_dropped_with_the_run_is_dropped_whatever_its_functions_hold() {
         let dropped = Arc::new(AtomicUsize::new(0));
         let mut reload = Manager::new();
         let (value, handle) = (Arc::clone(&dropped), reload.handle());
-        let pool = reload.source("pool", async move || Ok(Counted(value)));
+        let pool = reload.source("pool", async move || Ok(Counted(Arc::clone(&value))));
         let pool = pool.retire(async move |_| handle.trigger("retired"));
         drop(pool.await.unwrap());
         match runs {

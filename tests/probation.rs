@@ -41,7 +41,7 @@ impl Health {
         self.sick.store(!well, Ordering::SeqCst);
     }
 
-    async fn probe(self) -> Result<(), BoxError> {
+    async fn probe(&self) -> Result<(), BoxError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         match self.sick.load(Ordering::SeqCst) {
             true => Err("too many errors".into()),

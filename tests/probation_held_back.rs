@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 const SHORT: Duration = Duration::from_millis(10);
 
 /// A probe that fails while this says so.
-async fn unless(sick: Arc<AtomicBool>) -> Result<(), BoxError> {
+async fn unless(sick: &AtomicBool) -> Result<(), BoxError> {
     match sick.load(Ordering::SeqCst) {
         true => Err("sick".into()),
         false => Ok(()),
@@ -142,7 +142,7 @@ async fn what_was_edited_and_edited_back_is_tried_again() {
     const BAD: u64 = 9;
     let (dial, sick) = (Dial::new(1), Arc::new(AtomicBool::new(true)));
     let health = Arc::clone(&sick);
-    let mut reload = Manager::new().probation(SHORT, async move || unless(health).await);
+    let mut reload = Manager::new().probation(SHORT, async move || unless(&health).await);
     let number = reload.source("number", dial.clone()).await.unwrap();
     let build = async |n: Lease<u64>| match *n {
         BAD => Err("bad luck".into()),
@@ -180,7 +180,7 @@ async fn what_is_held_back_is_refused_whatever_else_changes() {
     let (bad, busy) = (Dial::new(1), Dial::new(0));
     let sick = Arc::new(AtomicBool::new(true));
     let health = Arc::clone(&sick);
-    let mut reload = Manager::new().probation(SHORT, async move || unless(health).await);
+    let mut reload = Manager::new().probation(SHORT, async move || unless(&health).await);
     reload.source("bad", bad.clone()).await.unwrap();
     reload.source("busy", busy.clone()).await.unwrap();
     let handle = reload.handle();
@@ -205,7 +205,7 @@ async fn what_is_held_back_is_refused_whatever_else_changes() {
 async fn nothing_is_built_from_what_is_held_back() {
     let (dial, sick) = (Dial::new(1), Arc::new(AtomicBool::new(true)));
     let health = Arc::clone(&sick);
-    let mut reload = Manager::new().probation(SHORT, async move || unless(health).await);
+    let mut reload = Manager::new().probation(SHORT, async move || unless(&health).await);
     let number = reload.source("number", dial.clone()).await.unwrap();
     let built = Arc::new(AtomicUsize::new(0));
     let builds = Arc::clone(&built);

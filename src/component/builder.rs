@@ -228,6 +228,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     /// in [`Status::draining`](crate::Status::draining) and in [reports](crate::Report::overdue); it
     /// is never taken away from under a reader.
     ///
+    /// Each call gets a fresh copy of the closure: what it changes in its captures is gone with the call.
+    ///
     /// # Errors
     ///
     /// An error or a panic of `retire` is logged; what the value was built from is retired next, all
@@ -293,6 +295,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     ///
     /// From then on the value is the task's alone, as far as nobody else holds a lease: a task that
     /// drops its lease lets go of it, so that a socket is closed while its connections still end.
+    ///
+    /// Each task gets a fresh copy of the closure, also one that is started again.
     ///
     /// # Cancel safety
     ///

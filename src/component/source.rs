@@ -5,12 +5,15 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::LazyLock;
 
 use crate::notify::DynNotifier;
+use crate::stateless::Stateless;
 use crate::{BoxError, Built, Notifier, Trigger};
 
 /// Reads a value from outside: a file, a key in a store, the environment.
 ///
 /// [`file::json`](crate::file) and its siblings are sources, and so is every closure of the form
-/// `async || Ok(value)`. A closure has no [`Stamp`], so its value counts as changed in every reload.
+/// `async || Ok(value)`. A closure has no [`Stamp`], so its value counts as changed in every reload. It
+/// is cloned for each call, so it cannot change what it captured: state that is to last from one read
+/// to the next, such as an ETag or a connection, goes into an `Arc`, or into a type of its own.
 ///
 /// ```
 /// use rekindle::{BoxError, Reading, Source, Stamp};
@@ -34,7 +37,8 @@ use crate::{BoxError, Built, Notifier, Trigger};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source",
     label = "not a source",
-    note = "implement `Source`, use `file::json(path)`, or pass `async || Ok(value)`; what a closure captures must be `Clone + Send + Sync + 'static`"
+    note = "implement `Source`, use `file::json(path)`, or pass `async || Ok(value)`; what a closure captures must be `Clone + Send + Sync + 'static`",
+    note = "a closure is called again and again, so it must not change what it captured, nor move it out: clone it there; to keep state between calls, capture an `Arc<Mutex<_>>` or an atomic in an `Arc`, or implement `Source` for a type of your own"
 )]
 pub trait Source: Send + Sync + 'static {
     /// What it reads.
@@ -99,9 +103,10 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
+/// A closure that keeps nothing between two calls (`AsyncFn() -> Result<T, BoxError>`).
 impl<F, Fut> Source for F
 where
-    F: FnOnce() -> Fut + Clone + Send + Sync + 'static,
+    F: FnOnce() -> Fut + Stateless<()> + Clone + Send + Sync + 'static,
     Fut: Future<Output: Built> + Send,
 {
     type Value = <Fut::Output as Built>::Value;

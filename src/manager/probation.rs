@@ -16,7 +16,7 @@ use crate::crew::{BoxFuture, CENTURY, Entry, Gate, run_alone};
 use crate::live::Generation;
 use crate::panic::Quiet;
 use crate::race::{Either, race};
-use crate::{Error, StepError};
+use crate::{Error, Probe, StepError};
 
 /// The name under which it is reported.
 pub(super) const NAME: &str = "probation";
@@ -27,10 +27,19 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Probation {
     pub(super) duration: Duration,
     pub(super) entry: Arc<Entry>,
-    pub(super) probe: Quiet<Probe>,
+    pub(super) probe: Quiet<Ask>,
 }
 
-pub(super) type Probe = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+/// The app's [`Probe`], without its type.
+pub(super) type Ask = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+pub(super) fn erased(probe: impl Probe) -> Ask {
+    let probe = Arc::new(probe);
+    Box::new(move || {
+        let probe = Arc::clone(&probe);
+        Box::pin(async move { probe.probe().await })
+    })
+}
 
 /// How to go back to the generation before one that is on probation.
 pub(super) struct Previous {

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 
+use crate::stateless::Stateless;
 use crate::{BoxError, Notifier, Trigger};
 
 /// A closure is called again after each trigger.
 ///
-/// It is cloned for each call, and it must not change what it captured, so that no change is lost
-/// with the clone: that is what `AsyncFn` asks for beside `FnOnce`, whose future can be `Send`.
-/// These forms compile:
+/// It is cloned for each call, so it cannot change what it captured (it is an `AsyncFn`): no change is
+/// lost with the clone. These forms compile:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -60,7 +60,7 @@ use crate::{BoxError, Notifier, Trigger};
 /// A `tokio::sync::watch::Receiver` in a closure would be cloned with what it had seen when the
 /// closure was made, and report the first change for ever. This is refused:
 ///
-/// ```compile_fail,E0525
+/// ```compile_fail,E0277
 /// # fn is_notifier(_: impl rekindle::Notifier) {}
 /// # let (_sender, mut receiver) = tokio::sync::watch::channel(0);
 /// is_notifier(async move || {
@@ -70,7 +70,7 @@ use crate::{BoxError, Notifier, Trigger};
 /// ```
 impl<F, Fut> Notifier for F
 where
-    F: AsyncFn() -> Result<Trigger, BoxError> + FnOnce() -> Fut + Clone + Send + 'static,
+    F: FnOnce() -> Fut + Stateless<()> + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<Trigger, BoxError>> + Send,
 {
     fn notify(&mut self) -> impl Future<Output = Result<Trigger, BoxError>> + Send {

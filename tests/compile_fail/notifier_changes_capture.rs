@@ -1,7 +1,7 @@
 //! What a notifier changes while it waits goes into a type of its own.
 
-//~ error[E0525]: expected a closure that implements the `AsyncFn` trait, but this closure only implements `AsyncFnMut`
-//~ to implement `Notifier`
+//~ ` is not a notifier
+//~ pass an `mpsc::Receiver` itself
 
 use rekindle::Manager;
 use tokio::sync::mpsc;
