@@ -32,6 +32,10 @@
 //! | `POST /check` | [`Handle::check`]: a dry run |
 //! | `GET /status`, `HEAD /status` | [`Handle::status`] |
 //!
+//! A reload is answered when it has ended: with a [probation](crate::Manager::probation) that is when
+//! the probation has, so a client needs a timeout that is longer than all of it. A check that is asked
+//! for during a reload waits for its end, and for that of a probation. The status never waits.
+//!
 //! # Answers
 //!
 //! The bodies are JSON: the report of a reload or a check, the status, or only an `error`.
@@ -61,17 +65,49 @@
 //! }
 //! ```
 //!
-//! `triggers` names at most 16 different ones, `triggers_total` counts all. `error` at the top and in
-//! a step is there only when something failed, `committed` only when the outcome is `interrupted`.
-//! `overdue` has what [`Report::overdue`](crate::Report::overdue) has, in the form of `draining` in the
-//! status.
+//! ## The fields of a report
 //!
-//! The status: `generation`, `components`, `stopping`, `consecutive_failures`,
-//! `last_success_unix_seconds` and `last_failure_unix_seconds` (`null` when there was none),
-//! `pending_restart` (names), `tasks` (`component`, `failures`, `ended`, `error` if there is one),
-//! `notifiers` (`name`, `failures` in a row, `error` if there is one), `draining` (`component`,
-//! `generation`, `held_seconds`, `overdue`, `guards`, `leases`, `dependants`), and `reports`, the newest
-//! first.
+//! | field | what it is |
+//! |---|---|
+//! | `triggers` | the names of the triggers, at most 16 different ones |
+//! | `triggers_total` | how many triggers there were |
+//! | `generation` | the number of the generation that was current when the reload ended |
+//! | `outcome` | [`Outcome::as_str`](crate::Outcome::as_str) |
+//! | `check` | `true` if it was a check |
+//! | `committed` | only if the outcome is `interrupted`: `true` if the new generation is current |
+//! | `started_unix_seconds`, `took_seconds` | the time at which the reload began, and its length |
+//! | `steps[].name` | the name of a component, effect or reloader, or `probation` |
+//! | `steps[].action` | [`Action::as_str`](crate::Action::as_str) |
+//! | `steps[].took_seconds` | the time that the step took |
+//! | `steps[].error.message`, `steps[].error.causes` | only if it failed: the error, and what caused it, outermost first |
+//! | `untouched` | how many components the reload did not touch |
+//! | `pending_restart` | the names of pinned settings that wait for a restart: [`Report::pending_restart`](crate::Report::pending_restart) |
+//! | `overdue` | a list of old values that are held for too long ([`Report::overdue`](crate::Report::overdue)), with the fields of `draining` in the status |
+//! | `error` | only if something failed, and only in the answer to the caller: all of it in one line |
+//!
+//! ## The fields of the status
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `generation` | the number of the current generation |
+//! | `components` | how many components there are |
+//! | `stopping` | `true` if the end has begun: there are no more reloads |
+//! | `on_probation` | `true` if the current generation is on [probation](crate::Manager::probation): it may yet be rolled back |
+//! | `consecutive_failures` | how many reloads have failed since the last one that did not |
+//! | `last_success_unix_seconds`, `last_failure_unix_seconds` | the end of the last reload of either kind; `null` if there was none |
+//! | `pending_restart` | the names of pinned settings that wait for a restart |
+//! | `tasks[].component` | the component that the [task](crate::Component::runs) belongs to |
+//! | `tasks[].failures` | how often it has ended by itself |
+//! | `tasks[].ended` | `true` if it has ended and is not started again |
+//! | `tasks[].error.message`, `tasks[].error.causes` | only if its last end was an error |
+//! | `notifiers[].name` | the name of the notifier |
+//! | `notifiers[].failures` | how often in a row it has failed |
+//! | `notifiers[].error.message`, `notifiers[].error.causes` | only if it has failed since its last trigger |
+//! | `draining[].component`, `draining[].generation` | a replaced value that is still held, and the last generation that had it |
+//! | `draining[].held_seconds`, `draining[].overdue` | for how long, and `true` if that is longer than [`Manager::drain`](crate::Manager::drain) allows |
+//! | `draining[].guards`, `draining[].leases`, `draining[].dependants` | by how many of either, and by the old values of which components |
+//! | `retiring[].component`, `retiring[].running_seconds` | a value that is no longer held and whose [retirement](crate::Component::retire) runs, and for how long |
+//! | `reports` | the last reports, at most 16, newest first |
 //!
 //! # Who may ask
 //!
