@@ -29,7 +29,9 @@ pub use signal::{Signal, SignalKind, signal};
 /// panics does not end the app: it is reported and asked again with growing pauses
 /// ([`OnError::Stop`](crate::OnError) ends the run instead).
 ///
-/// `async` closures and `tokio::sync::mpsc::Receiver`s are notifiers:
+/// `async` closures and `tokio::sync::mpsc::Receiver`s are notifiers. A closure is cloned for each call, so
+/// it cannot change what it captured: pass a receiver itself, and put what changes while it waits into a
+/// type of its own.
 ///
 /// ```
 /// use rekindle::{BoxError, Manager, Notifier, Trigger};
