@@ -111,10 +111,12 @@ async fn as_many_files_may_be_open_as_the_system_allows() {
         &path,
         &format!("admin = '127.0.0.1:0'\n{}{rest}", listener(address)),
     );
+    let gateway = command("gateway");
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "ulimit -S -n 64; exec \"$0\" \"$@\""])
-        .arg(command("gateway").get_program())
+        .arg(gateway.get_program())
+        .args(gateway.get_args())
         .args(["-c", path.to_str().unwrap()]);
     let process = Process::spawn(&mut shell);
     process.stderr.wait_for("listening on http://");

@@ -11,6 +11,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use signals::with_default_signals;
+
+mod signals;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 const VARIABLE: &str = "REKINDLE_TEST_PROCESS";
 
@@ -32,7 +36,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the test of this name in another process; `None` inside that process.
     pub(crate) fn of(test: &str) -> Option<Self> {
-        Self::start(Command::new(env::current_exe().unwrap()), test)
+        Self::start(with_default_signals(env::current_exe().unwrap()), test)
+    }
+
+    /// As [`of`](Self::of), and the other process ignores this signal from its start on.
+    pub(crate) fn ignoring(signal: &str, test: &str) -> Option<Self> {
+        let mut command = with_default_signals("sh");
+        command
+            .args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\"")])
+            .arg(env::current_exe().unwrap());
+        Self::start(command, test)
     }
 
     /// As [`of`](Self::of), and if this process is root's, the other one is this user's.
@@ -41,7 +54,7 @@ impl Process {
         if !rustix::process::geteuid().is_root() {
             return Self::of(test);
         }
-        let mut command = Command::new("setpriv");
+        let mut command = with_default_signals("setpriv");
         assert!(
             Command::new("setpriv").arg("--version").output().is_ok(),
             "as root this test needs `setpriv`; install the package `util-linux`"

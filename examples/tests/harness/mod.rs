@@ -12,6 +12,8 @@
 
 mod http;
 mod lines;
+#[path = "../../../tests/process/signals.rs"]
+mod signals;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use rustix::process::{Pid, kill_process};
 
 pub(crate) use http::{Answer, Upstream, request, send};
 pub(crate) use lines::Lines;
+use signals::with_default_signals;
 
 /// How long anything may take that has no deadline of its own: machines may be slow, hangs are
 /// longer.
@@ -48,9 +51,9 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| {
-            panic!("{command:?} does not start ({error}); `cargo build --examples` builds it")
-        });
+        let spawned = command.spawn();
+        let mut child =
+            spawned.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
         Self {
@@ -104,7 +107,7 @@ pub(crate) fn command(example: &str) -> Command {
     program.push(example);
     refuse_outdated(&program);
 
-    let mut command = Command::new(program);
+    let mut command = with_default_signals(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().to_lowercase();
         if name.starts_with("simpleapp_") || name.ends_with("_proxy") || name == "rust_log" {
@@ -114,14 +117,18 @@ pub(crate) fn command(example: &str) -> Command {
     command
 }
 
-/// Panics if a source is newer than the program: with `--test` cargo does not build examples.
+/// Panics if the program is missing, or a source is newer: with `--test` cargo does not build examples.
 fn refuse_outdated(program: &Path) {
+    assert!(
+        program.exists(),
+        "there is no {}; `cargo build --examples` builds it",
+        program.display()
+    );
     let modified = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified());
     let (Ok(built), Ok(sources)) = (
         modified(program),
         std::fs::read_to_string(program.with_extension("d")),
     ) else {
-        // Then it has not been built, and says so when it is started.
         return;
     };
     for source in sources.split_whitespace().skip(1) {
