@@ -5,15 +5,15 @@
 //!
 //! What valgrind counts in a thousand reads, and in a hundred reloads from `handle.reload()` to the
 //! report, on the runtime of one thread. Times differ from machine to machine and from run to run;
-//! these do not, so they can be held against a limit: `scripts/test` fails when a path takes 5 % more
-//! than is recorded here. (With `--package`, because what else is built together changes what is
+//! these do not, so they can be held against a limit: `scripts/test --all` fails when a path takes 5 %
+//! more than is recorded here. (With `--package`, because what else is built together changes what is
 //! inlined.)
 //!
 //! # When a limit is passed
 //!
 //! If the path has become slower for a good reason, record what is printed. If it has become quicker,
 //! record that too, so that it stays so. It needs valgrind, and `gungraun-runner` of the version of the
-//! crate `gungraun`; `scripts/test` installs both.
+//! crate `gungraun`; `scripts/test --all` installs both.
 
 #![allow(
     missing_docs,
