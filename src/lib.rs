@@ -117,6 +117,7 @@ pub mod file;
 pub mod http;
 mod inside;
 mod live;
+mod log;
 mod manager;
 pub mod notify;
 mod output;

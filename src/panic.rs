@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use crate::StepError;
+use crate::log::event;
 
 /// Calls `f`; a panic becomes an error.
 ///
@@ -19,14 +20,14 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, StepError> {
 /// Drops something of the app's; a panic is logged.
 pub(crate) fn drop_quietly<T>(name: &str, value: T) {
     if let Err(error) = catch(|| drop(value)) {
-        tracing::error!(target: "rekindle", "dropping a value of `{name}` {error}");
+        event!(ERROR, "dropping a value of `{name}` {error}");
     }
 }
 
 /// Wakes somebody, whose waker may be the app's.
 pub(crate) fn wake_quietly<R>(wake: impl FnOnce() -> R) {
     if let Err(error) = catch(wake) {
-        tracing::error!(target: "rekindle", "waking a task {error}");
+        event!(ERROR, "waking a task {error}");
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, error::SendError};
 use super::slot::{Home, Inputs};
 use crate::BoxError;
 use crate::crew::BoxFuture;
+use crate::log::event;
 use crate::panic::{Quiet, catch, drop_quietly};
 
 /// The way to the reaper. All components share it.
@@ -205,8 +206,8 @@ impl Remains {
 impl Drop for Remains {
     fn drop(&mut self) {
         if self.is_to_retire() && self.value.is_some() {
-            tracing::error!(
-                target: "rekindle",
+            event!(
+                ERROR,
                 "a value of component `{}` is dropped without having been retired: its manager has \
                  ended, or never ran",
                 self.name(),

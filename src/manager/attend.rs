@@ -11,6 +11,7 @@ use super::queue::Wanted;
 use super::shared::Shared;
 use super::status::NotifierStatus;
 use crate::crew::{Entry, Job};
+use crate::log::event;
 use crate::notify::DynNotifier;
 use crate::panic::Quiet;
 use crate::{Error, StepError, Trigger};
@@ -51,8 +52,8 @@ impl Attended {
                 }
                 Err(error) => {
                     let pause = backoff.next(asked.elapsed());
-                    tracing::error!(
-                        target: "rekindle",
+                    event!(
+                        ERROR,
                         "notifier `{}` failed, asked again in {pause:?}: {}",
                         self.entry.name,
                         error.chain(),

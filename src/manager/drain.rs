@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::component::Graph;
 use crate::live::{AnySlot, Draft, ErasedSlot, Generation, Generations, Pinned};
+use crate::log::event;
 use crate::race::race;
 
 /// How long old values may be held before that is reported, unless [`Manager::drain`] says
@@ -299,7 +300,7 @@ impl Drains {
             };
             _ = race(deadline, self.added.notified()).await;
             for draining in self.newly_overdue() {
-                tracing::warn!(target: "rekindle", "still draining: {draining}");
+                event!(WARN, "still draining: {draining}");
             }
         }
     }

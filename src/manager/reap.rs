@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::drain::Drains;
 use crate::crew::{CENTURY, Clock, Job, Kind, Ledger, Moment, TURN};
 use crate::live::{Arrival, Remains, Retire, ToRetire};
+use crate::log::event;
 use crate::race::{Either, race};
 
 /// An old value that is being [retired](crate::Component::retire): what
@@ -156,7 +157,7 @@ async fn retire(mut remains: Remains, ledger: Arc<Ledger>, deadline: Duration) {
         Ok(mut job) => match race(&mut job, sleep(deadline)).await {
             Either::First(retired) => retired,
             Either::Second(()) => {
-                tracing::warn!(target: "rekindle", "still running: {entry}");
+                event!(WARN, "still running: {entry}");
                 job.await
             }
         },
@@ -164,8 +165,8 @@ async fn retire(mut remains: Remains, ledger: Arc<Ledger>, deadline: Duration) {
     };
     if let Err(error) = retired {
         let name = remains.name();
-        tracing::error!(
-            target: "rekindle",
+        event!(
+            ERROR,
             "an old value of component `{name}` could not be retired: {}",
             error.chain(),
         );

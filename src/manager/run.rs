@@ -19,6 +19,7 @@ use super::tasks::Tasks;
 use super::under_way::UnderWay;
 use crate::crew::{Entry, not_retired};
 use crate::error::Chain;
+use crate::log::event;
 use crate::panic::{catch, drop_quietly};
 use crate::race::{Either, race};
 use crate::shutdown::{self, Budget, Phase, Place};
@@ -111,7 +112,7 @@ where
         // It may have been gone for long; what came after it ended without being retired.
         Ok(Err(error)) if error.is_panic() => {
             let error = StepError::panicked(error.into_panic());
-            tracing::error!(target: "rekindle", "the task that ends old values {error}");
+            event!(ERROR, "the task that ends old values {error}");
         }
         _ => {}
     }
@@ -179,7 +180,7 @@ fn conclude(
     let mut errors = errors.chain(late.map(BoxError::from));
     let told = errors.next();
     for error in errors {
-        tracing::error!(target: "rekindle", "at the end: {}", Chain(&*error));
+        event!(ERROR, "at the end: {}", Chain(&*error));
     }
     told.map_or(Ok(()), Err)
 }

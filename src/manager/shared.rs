@@ -13,6 +13,7 @@ use super::reap::Retiring;
 use super::status::{History, Status};
 use crate::crew::Ledger;
 use crate::live::Publication;
+use crate::log::event;
 use crate::panic::wake_quietly;
 use crate::{Outcome, Report};
 
@@ -83,13 +84,13 @@ impl Shared {
         match report.outcome() {
             // A check that finds something, and a stop, are what was asked for.
             Outcome::Rejected if report.is_check() => {
-                tracing::warn!(target: "rekindle", "{report}");
+                event!(WARN, "{report}");
             }
-            Outcome::Interrupted { .. } => tracing::warn!(target: "rekindle", "{report}"),
+            Outcome::Interrupted { .. } => event!(WARN, "{report}"),
             Outcome::Rejected | Outcome::Partial | Outcome::RolledBack => {
-                tracing::error!(target: "rekindle", "{report}");
+                event!(ERROR, "{report}");
             }
-            _ => tracing::info!(target: "rekindle", "{report}"),
+            _ => event!(INFO, "{report}"),
         }
         // Not under the lock: those who are woken may want to subscribe.
         let reports = {

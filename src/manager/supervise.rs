@@ -17,6 +17,7 @@ use super::reload::{Ending, Next, Reload};
 use super::task::Task;
 use super::worker::{Running, SLACK, is_late, let_go, running, work};
 use crate::aside::wake_at;
+use crate::log::event;
 use crate::race::{Either, race};
 use crate::shutdown::Phase;
 use crate::{Action, Outcome, Step, inside};
@@ -91,7 +92,7 @@ impl<'a> Supervisor<'a> {
                 // Else there will be no other reload.
                 let Err(error) = ended else { return };
                 // The runtime shuts down, or this crate has a bug.
-                tracing::error!(target: "rekindle", "a reload broke off: {error}");
+                event!(ERROR, "a reload broke off: {error}");
                 let told = match self.core.under_way.current() {
                     Some(reload) => self.give_up(&reload, Vec::new()).await,
                     None => false,

@@ -21,6 +21,7 @@ use super::status::TaskStatus;
 use crate::component::{Graph, Runnable, Runs};
 use crate::crew::{CENTURY, Entry, Job, Kind, Ledger};
 use crate::live::AnySlot;
+use crate::log::event;
 use crate::panic::wake_quietly;
 use crate::race::{Either, race};
 use crate::shutdown::{self, Phase, Place};
@@ -268,12 +269,12 @@ impl Attended {
     fn report(&self, result: &Result<(), StepError>, then: fmt::Arguments<'_>) {
         let name = &self.runnable.name;
         match result {
-            Ok(()) => tracing::warn!(
-                target: "rekindle",
+            Ok(()) => event!(
+                WARN,
                 "the task of component `{name}` ended by itself and {then}",
             ),
-            Err(error) => tracing::error!(
-                target: "rekindle",
+            Err(error) => event!(
+                ERROR,
                 "the task of component `{name}` failed and {then}: {}",
                 error.chain(),
             ),
@@ -289,8 +290,8 @@ impl Attended {
 
     fn stopped(&self, result: Result<(), StepError>) {
         if let Err(error) = result {
-            tracing::error!(
-                target: "rekindle",
+            event!(
+                ERROR,
                 "the task of component `{}` failed when it was told to stop: {}",
                 self.runnable.name,
                 error.chain(),
@@ -299,8 +300,8 @@ impl Attended {
     }
 
     fn late(&self, entry: &Entry, deadline: Duration) {
-        tracing::warn!(
-            target: "rekindle",
+        event!(
+            WARN,
             "{entry}, did not end within {deadline:?} after it was told to, and is dropped",
         );
     }

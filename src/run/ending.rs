@@ -15,6 +15,7 @@ use super::roll::Roll;
 use super::{Cause, Ended, Error, Group, Signaled};
 use crate::StepError;
 use crate::error::Chain;
+use crate::log::event;
 use crate::panic::drop_quietly;
 use crate::shutdown::{self, Phase, Place};
 
@@ -62,7 +63,7 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
             result: Ok(()),
         },
     };
-    tracing::info!("the run group ends: {cause}");
+    event!(INFO, "the run group ends: {cause}");
     drop(begun);
     roll.budget.begin();
     for (name, interrupt) in interrupts {
@@ -71,7 +72,7 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
 
     let (late, share) = tasks.end(&roll).await;
     if !late.is_empty() {
-        tracing::warn!("{}", still_running(&late, share));
+        event!(WARN, "{}", still_running(&late, share));
     }
     let signal = cause.signal().cloned();
     if late.is_empty() && (cause.result.is_ok() || signal.is_some()) {
@@ -87,7 +88,7 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
 fn call(name: &str, interrupt: Interrupt, cause: &Cause) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| interrupt(cause))) {
         let error = StepError::panicked(payload);
-        tracing::error!("the interrupt of actor `{name}` failed: {error}");
+        event!(ERROR, "the interrupt of actor `{name}` failed: {error}");
     }
 }
 
@@ -153,7 +154,7 @@ impl Tasks {
             let stuck = stuck.contains_key(&index);
             if actor.aborted && actor.abortable && !stuck {
                 let name = &actor.name;
-                tracing::warn!("actor `{name}` had not returned {share:?} after the stop: aborted");
+                event!(WARN, "actor `{name}` had not returned {share:?} after the stop: aborted");
             } else if actor.aborted {
                 let name = Arc::clone(&actor.name);
                 late.push(Late::Actor { stuck, name });
@@ -205,6 +206,10 @@ fn failure(error: JoinError) -> Failure {
 fn log(name: &str, failure: &Failure) {
     let error = failure.error();
     if !error.is::<Signaled>() && !matches!(failure, Failure::Aborted(_)) {
-        tracing::warn!("actor `{name}` failed while it ended: {}", Chain(error));
+        event!(
+            WARN,
+            "actor `{name}` failed while it ended: {}",
+            Chain(error)
+        );
     }
 }

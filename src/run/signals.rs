@@ -5,6 +5,7 @@ use std::io;
 pub use tokio::signal::unix::SignalKind;
 
 use super::{Actor, Signaled};
+use crate::log::event;
 use crate::signals::{self, Stop};
 
 /// An actor that ends its group when the process receives SIGINT or SIGTERM.
@@ -69,8 +70,8 @@ pub fn signals_for(kinds: impl IntoIterator<Item = SignalKind>) -> io::Result<Ac
     let (ignored, kinds): (Vec<_>, _) = kinds.partition(|&kind| signals::is_ignored(kind));
     let signals = Stop::new(kinds)?;
     for kind in ignored {
-        tracing::info!(
-            target: "rekindle",
+        event!(
+            INFO,
             "{} does not end the group: it was ignored when the process started",
             signals::name(kind),
         );

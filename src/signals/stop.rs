@@ -21,6 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 
 use super::{THREAD, listen, name};
+use crate::log::event;
 use crate::shutdown::{self, Order, Overdue, Phase};
 
 /// How much longer than the budget it may take, so that the orderly end, which names what hung and lets
@@ -191,7 +192,7 @@ fn exit(kind: SignalKind, why: &str) -> ! {
         .spawn(move || {
             // Nobody is left who could be told that this failed.
             let _ = writeln!(io::stderr(), "rekindle: {text}");
-            tracing::error!("{text}");
+            event!(ERROR, "{text}");
             let _ = said.send(());
         });
     if saying.is_ok() {

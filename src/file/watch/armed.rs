@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::chain::{Chain, Hop};
 use super::hub::{Hub, is_gone};
 use super::ways::{Paths, Way};
+use crate::log::event;
 
 /// How often ways that change while they are armed are looked up again.
 const ATTEMPTS: usize = 8;
@@ -42,13 +43,14 @@ impl Armed {
         match self.try_arm(ways) {
             Ok(()) => {
                 if mem::take(&mut self.refused) {
-                    tracing::info!(path = %Paths(ways), "watching the file again");
+                    event!(INFO, path = %Paths(ways), "watching the file again");
                 }
                 true
             }
             Err(error) => {
                 if !mem::replace(&mut self.refused, true) {
-                    tracing::warn!(
+                    event!(
+                        WARN,
                         path = %Paths(ways),
                         error = %error,
                         "the file cannot be watched and is polled instead; \

@@ -1,0 +1,32 @@
+//! The one place that emits log events.
+//!
+//! An event runs the app's subscriber on the thread of whoever emits it, in the middle of a reload or of
+//! the end of a run. A subscriber may panic: `tracing_subscriber::fmt` reports a failed write with
+//! `eprintln!`, which panics when standard error is closed, too. A lost line ends nothing.
+
+use crate::panic::catch;
+
+/// Emits an event for the target `rekindle`: `event!(ERROR, "a reload broke off: {error}")`. The level
+/// is one of [`tracing::Level`]; what follows has the syntax of [`tracing::event!`].
+///
+/// An event that no subscriber wants by its level costs one comparison with an atomic.
+macro_rules! event {
+    ($level:ident, $($event:tt)+) => {
+        if ::tracing::Level::$level <= ::tracing::level_filters::STATIC_MAX_LEVEL
+            && ::tracing::Level::$level <= ::tracing::level_filters::LevelFilter::current()
+        {
+            $crate::log::emit(|| {
+                ::tracing::event!(target: "rekindle", ::tracing::Level::$level, $($event)+);
+            });
+        }
+    };
+}
+
+pub(crate) use event;
+
+/// Calls the subscriber. A panic is not logged, because logging is what failed; the panic hook has
+/// printed it.
+#[cold]
+pub(crate) fn emit(event: impl FnOnce()) {
+    drop(catch(event));
+}
