@@ -1,10 +1,11 @@
 //! What can go wrong, in sentences that one can act on.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::escape::Escaping;
 use crate::{Outcome, Report};
 
 mod chain;
@@ -60,6 +61,9 @@ enum Kind {
     DuplicateName {
         name: Arc<str>,
     },
+    UnprintableName {
+        name: Arc<str>,
+    },
     ForeignHandle {
         name: Arc<str>,
         input: Arc<str>,
@@ -95,6 +99,12 @@ impl Error {
 
     pub(crate) fn duplicate_name(name: &Arc<str>) -> Self {
         Self(Arc::new(Kind::DuplicateName {
+            name: Arc::clone(name),
+        }))
+    }
+
+    pub(crate) fn unprintable_name(name: &Arc<str>) -> Self {
+        Self(Arc::new(Kind::UnprintableName {
             name: Arc::clone(name),
         }))
     }
@@ -339,6 +349,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A name that was refused may have anything in it.
+        let f = &mut Escaping(f);
         match &*self.0 {
             Kind::Start {
                 what: "effect", name, ..
@@ -347,6 +359,10 @@ impl fmt::Display for Error {
             Kind::DuplicateName { name } => {
                 write!(f, "there is a component `{name}` already; give this one another name")
             }
+            Kind::UnprintableName { name } => write!(
+                f,
+                "the name `{name}` has control characters; give it one of printable text"
+            ),
             Kind::ForeignHandle { name, input } => write!(
                 f,
                 "component `{name}` reads `{input}`, which belongs to another manager; \

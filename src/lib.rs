@@ -111,6 +111,7 @@ mod aside;
 mod component;
 mod crew;
 mod error;
+mod escape;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "http")]

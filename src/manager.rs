@@ -44,6 +44,7 @@ pub use status::{NotifierStatus, Status, TaskStatus};
 use self::core::Hook;
 use crate::component::Graph;
 use crate::crew::{Kind, Ledger};
+use crate::escape::{Escaped, is_printable};
 use crate::live::{Arrival, Home, Publication, Reaper, Retire};
 use crate::notify::DynNotifier;
 use crate::panic::{Quiet, catch};
@@ -442,13 +443,19 @@ impl Manager {
     /// reload.add(100, "audit", async |triggers| println!("reloaded because of {triggers}"));
     /// reload.add(-1, "cache", async |_| Ok(())).timeout(Duration::from_secs(5));
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the name has control characters, which would tear the log lines that name it.
+    #[track_caller]
     pub fn add(
         &mut self,
         priority: i32,
         name: impl Into<String>,
         reloader: impl Reloader,
     ) -> Added<'_> {
-        let name = name.into().into();
+        let name: Arc<str> = name.into().into();
+        assert!(is_printable(&name), "{}", Error::unprintable_name(&name));
         let entry = self.ledger.add(Kind::Reloader, &name, self.timeout);
         let hook = Hook {
             entry: Arc::clone(&entry),
@@ -589,7 +596,8 @@ impl Manager {
 
     pub(crate) fn attend(&mut self, notifier: Box<dyn DynNotifier>) {
         let name = catch(|| notifier.name()).unwrap_or_else(|_| "a notifier".to_owned());
-        let name: Arc<str> = name.into();
+        // Not refused: a file's notifier is named by its path, which comes from outside.
+        let name: Arc<str> = Escaped(name).to_string().into();
         let entry = self.ledger.add(Kind::Notifier, &name, Duration::MAX);
         let mut history = self.shared.history();
         let index = history.notifiers.len();
@@ -639,6 +647,9 @@ impl Manager {
     }
 
     pub(crate) fn check_name(&self, name: &Arc<str>) -> Result<(), Error> {
+        if !is_printable(name) {
+            return Err(Error::unprintable_name(name));
+        }
         match self.names.contains(name) {
             true => Err(Error::duplicate_name(name)),
             false => Ok(()),

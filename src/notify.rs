@@ -84,7 +84,7 @@ pub trait Notifier: Send + 'static {
     /// ```
     fn notify(&mut self) -> impl Future<Output = Result<Trigger, BoxError>> + Send;
 
-    /// What reports and log lines call it.
+    /// The name that log lines and the status have for it. Control characters in it are escaped there.
     ///
     /// ```
     /// use rekindle::{BoxError, Notifier, Trigger};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use crate::StepError;
+use crate::escape::Escaped;
 use crate::log::event;
 
 /// Calls `f`; a panic becomes an error.
@@ -20,7 +21,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, StepError> {
 /// Drops something of the app's; a panic is logged.
 pub(crate) fn drop_quietly<T>(name: &str, value: T) {
     if let Err(error) = catch(|| drop(value)) {
-        event!(ERROR, "dropping a value of `{name}` {error}");
+        event!(ERROR, "dropping a value of `{}` {error}", Escaped(name));
     }
 }
 

@@ -4,10 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::escape::Escaped;
+
 /// How many different triggers one reload names; those beyond are counted.
 const NAMED: usize = 16;
 
 /// Why a reload is wanted: a short name such as `sighup`, `http` or `file`.
+///
+/// `Display` escapes control characters, so that a name from outside stays within its log line.
 ///
 /// ```
 /// use rekindle::Trigger;
@@ -42,13 +46,13 @@ impl From<String> for Trigger {
 
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        fmt::Display::fmt(&Escaped(&self.0), f)
     }
 }
 
 impl fmt::Debug for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Trigger({})", self.0)
+        write!(f, "Trigger({self})")
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) type Make =
 /// # Errors
 ///
 /// [`Error`] names the component when its first build fails, panics or takes too long, when the
-/// name is taken, or when an input belongs to another manager. What was built before that is dropped
+/// name is taken or has control characters, or when an input belongs to another manager. What was built before that is dropped
 /// with the manager; [`Manager::abandon`] retires it.
 ///
 /// # Cancel safety

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use super::BoxError;
 use super::chain::texts;
+use crate::escape::Escaped;
 use crate::live::Reaper;
 
 /// Why one component, effect, reloader or notifier failed.
 ///
 /// If the app's own function returned an error, `Display` shows that error and
-/// [`inner`](Self::inner) gives it back. The text of a panic is not repeated unless it is a literal
+/// [`inner`](Self::inner) gives it back. Control characters in its text and in those of its causes are
+/// escaped, so each is one line. The text of a panic is not repeated unless it is a literal
 /// of the program: a formatted one may hold values. The panic hook has printed it anyway.
 ///
 /// ```
@@ -199,7 +201,7 @@ impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Failure::Error(returned) => f.write_str(&returned.texts[0]),
-            Failure::Panicked(Some(literal)) => write!(f, "panicked: {literal}"),
+            Failure::Panicked(Some(literal)) => write!(f, "panicked: {}", Escaped(literal)),
             Failure::Panicked(None) => {
                 f.write_str("panicked; the panic hook has the message, which may hold values")
             }

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::ffi::OsStr;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::mem::{self, Discriminant};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::format::Problem;
 use crate::error::Chain;
+use crate::escape::Escaping;
 
 /// Why a file could not be read, or was refused.
 ///
@@ -143,6 +144,8 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A path may have anything in it.
+        let f = &mut Escaping(f);
         write!(f, "{}", self.path().display())?;
         match &self.0.kind {
             Kind::NotFound { location } => {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::member::{self, Interrupt, Member};
 use super::{ActorOptions, ActorOutput, Cause, Ended, Error, blocking, ending};
+use crate::escape::{Escaped, is_printable};
 use crate::shutdown::DEFAULT;
 
 /// Actors that live and end together. See the [module](super) for a tour.
@@ -101,6 +102,11 @@ impl Group {
     /// ```compile_fail,E0277
     /// rekindle::run::Group::new().add("future", async {});
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the name has control characters, which would tear the log lines that name it.
+    #[track_caller]
     pub fn add<F, R>(&mut self, name: impl Into<String>, actor: F) -> ActorOptions<'_>
     where
         F: FnOnce(CancellationToken) -> R + Send + 'static,
@@ -138,6 +144,11 @@ impl Group {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
+    #[track_caller]
     pub fn add_pair<R, I>(
         &mut self,
         name: impl Into<String>,
@@ -181,6 +192,11 @@ impl Group {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`add`](Self::add).
+    #[track_caller]
     pub fn add_blocking<F, O>(&mut self, name: impl Into<String>, work: F) -> ActorOptions<'_>
     where
         F: FnOnce(CancellationToken) -> O + Send + 'static,
@@ -192,10 +208,16 @@ impl Group {
         self.push(name, start, move |_| stop.cancel())
     }
 
+    #[track_caller]
     fn push<I>(&mut self, name: Arc<str>, start: member::Start, interrupt: I) -> ActorOptions<'_>
     where
         I: FnOnce(&Cause) + Send + 'static,
     {
+        assert!(
+            is_printable(&name),
+            "the name `{}` of an actor has control characters",
+            Escaped(&name)
+        );
         let interrupt: Interrupt = Box::new(interrupt);
         let member = Member {
             name,

@@ -15,6 +15,7 @@ use crate::component::graph::{Build, Fresh, seen};
 use crate::component::inputs::Bound;
 use crate::component::runner::{Runnable, Runner};
 use crate::crew::{BoxFuture, Crew, Entry, Finished, Kind, LETTING_GO, Ledger, Made};
+use crate::escape::Escaped;
 use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Origin, Part, Retire, Slot};
 use crate::panic::Quiet;
 use crate::{BoxError, Built, Done, StepError};
@@ -73,7 +74,7 @@ impl Members {
 
     /// Where the slot of this member will belong.
     fn home<K: Key, V: Send + Sync + 'static>(&self, key: &K) -> Arc<Home> {
-        let name = format!("{}[{key}]", self.collection.name).into();
+        let name = format!("{}[{}]", self.collection.name, Escaped(key)).into();
         // Whoever drops the home last must not meet a panic of the key's.
         let key = Quiet::new(&self.collection.name, key.clone());
         Arc::new(Home {
@@ -219,7 +220,7 @@ struct MemberError {
 
 impl fmt::Display for MemberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` could not be built", self.key)
+        write!(f, "`{}` could not be built", Escaped(&self.key))
     }
 }
 

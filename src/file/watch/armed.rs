@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::chain::{Chain, Hop};
 use super::hub::{Hub, is_gone};
 use super::ways::{Paths, Way};
+use crate::escape::Escaped;
 use crate::log::event;
 
 /// How often ways that change while they are armed are looked up again.
@@ -52,7 +53,7 @@ impl Armed {
                     event!(
                         WARN,
                         path = %Paths(ways),
-                        error = %error,
+                        error = %Escaped(&error),
                         "the file cannot be watched and is polled instead; \
                          see `fs.inotify.max_user_watches` and `fs.inotify.max_user_instances`"
                     );

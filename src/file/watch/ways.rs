@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::escape::Escaped;
+
 /// What has to be watched.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::file) enum Way {
@@ -27,7 +29,7 @@ pub(super) struct Paths<'a>(pub(super) &'a BTreeSet<Way>);
 impl fmt::Display for Paths<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(way) = self.0.first() {
-            fmt::Display::fmt(&way.path().display(), f)?;
+            fmt::Display::fmt(&Escaped(way.path().display()), f)?;
         }
         match self.0.len() {
             0 | 1 => Ok(()),
