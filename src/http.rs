@@ -58,6 +58,8 @@
 //!   "pending_restart": ["workers"], "overdue": [],
 //!   "steps": [
 //!     {"name": "config", "action": "rebuilt", "took_seconds": 0.0004},
+//!     {"name": "listeners", "action": "rebuilt", "took_seconds": 0.0001,
+//!      "keys": {"added": 1, "changed": 0, "kept": 2, "removed": 0}},
 //!     {"name": "pool", "action": "failed", "took_seconds": 0.0009,
 //!      "error": {"message": "cannot connect", "causes": ["connection refused"]}}
 //!   ],
@@ -79,6 +81,7 @@
 //! | `steps[].name` | the name of a component, effect or reloader, or `probation` |
 //! | `steps[].action` | [`Action::as_str`](crate::Action::as_str) |
 //! | `steps[].took_seconds` | the time that the step took |
+//! | `steps[].keys.added`, `steps[].keys.changed`, `steps[].keys.kept`, `steps[].keys.removed` | only of a collection that was rebuilt: how many keys |
 //! | `steps[].error.message`, `steps[].error.causes` | only if it failed: the error, and what caused it, outermost first |
 //! | `untouched` | how many components the reload did not touch |
 //! | `pending_restart` | the names of pinned settings that wait for a restart: [`Report::pending_restart`](crate::Report::pending_restart) |

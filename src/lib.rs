@@ -145,5 +145,5 @@ pub use notify::Notifier;
 pub use output::{AppOutput, Built, Done};
 pub use probe::Probe;
 pub use reloader::Reloader;
-pub use report::{Action, Outcome, Report, Step};
+pub use report::{Action, KeyCounts, Outcome, Report, Step};
 pub use trigger::{Trigger, Triggers};

@@ -7,6 +7,10 @@ use std::time::{Duration, SystemTime};
 use crate::crew::{Entry, Kind};
 use crate::{Draining, StepError, Triggers};
 
+mod keys;
+
+pub use keys::KeyCounts;
+
 /// What one reload, or one [`check`](crate::Handle::check), did.
 ///
 /// It lists each component, effect and reloader that was touched, and counts the others. It never
@@ -17,6 +21,14 @@ use crate::{Draining, StepError, Triggers};
 /// ```text
 /// reload applied: triggers=sighup generation=7 rebuilt=config,printer unchanged=curler took=1.3ms
 /// ```
+///
+/// Behind the name of a collection, its [`KeyCounts`] are in parentheses. Control characters in what
+/// comes from outside, such as the text of an error, are escaped.
+///
+/// The manager logs this line when the reload has ended. The level is `ERROR` for a reload that was
+/// rejected, partial or rolled back, `WARN` for a rejected check and for what a stop interrupted,
+/// `INFO` for an applied reload, and `DEBUG` for an unchanged reload and a valid check, because these
+/// may come every minute and have changed nothing.
 ///
 /// ```
 /// use rekindle::{Action, Outcome};
@@ -132,6 +144,8 @@ pub struct Step {
     pub(crate) action: Action,
     pub(crate) took: Duration,
     pub(crate) error: Option<StepError>,
+    /// Boxed, because few steps have it.
+    pub(crate) keys: Option<Box<KeyCounts>>,
 }
 
 /// What was done to one component, effect or reloader.
@@ -269,6 +283,12 @@ impl Step {
     pub fn error(&self) -> Option<&StepError> {
         self.error.as_ref()
     }
+
+    /// The numbers of keys that were added, changed, kept and removed, if this is a
+    /// [collection](crate::Manager::each) that was rebuilt.
+    pub fn keys(&self) -> Option<KeyCounts> {
+        self.keys.as_deref().copied()
+    }
 }
 
 impl Outcome {
@@ -337,6 +357,9 @@ impl fmt::Display for Report {
             let mut separator = format!(" {action}=");
             for step in self.steps.iter().filter(|step| step.action == action) {
                 write!(f, "{separator}{}", step.name)?;
+                if let Some(keys) = &step.keys {
+                    write!(f, "({keys})")?;
+                }
                 ",".clone_into(&mut separator);
             }
         }
@@ -417,6 +440,7 @@ impl Step {
             action,
             took,
             error: None,
+            keys: None,
         }
     }
 

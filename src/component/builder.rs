@@ -384,7 +384,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
             .map_err(failed)?;
         let draft = Draft::on(manager.publication());
         let first = run_alone(&entry, || build.start(&draft, None));
-        let Fresh::Slot(slot) = inside::scope(manager.id(), first).await.map_err(failed)? else {
+        let first = inside::scope(manager.id(), first).await.map_err(failed)?;
+        let (Fresh::Slot(slot) | Fresh::Collection(slot, _)) = first else {
             unreachable!("a first build has nothing to be unchanged from");
         };
         let index = manager.publication().add(&slot);

@@ -11,7 +11,7 @@ use super::runner::Runs;
 use crate::crew::{BoxFuture, Entry};
 use crate::live::{AnySlot, Draft, Home, Inputs, Origin, Slot};
 use crate::panic::Quiet;
-use crate::{Built, Done, Reading, Source, Step};
+use crate::{Built, Done, KeyCounts, Reading, Source, Step};
 
 /// All components and effects. It grows while the app starts, and is fixed once it runs.
 ///
@@ -73,6 +73,8 @@ pub(crate) trait Build: Send + Sync {
 pub(crate) enum Fresh {
     Unchanged,
     Slot(AnySlot),
+    /// The slot of a collection, and what became of its keys.
+    Collection(AnySlot, Box<KeyCounts>),
 }
 
 /// How an effect is run. Each function of the app's in it is in a [`Quiet`] of its own.

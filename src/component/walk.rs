@@ -16,7 +16,7 @@ use super::graph::{Fresh, Graph};
 use crate::crew::{Clock, Crew, Finished, Gate, Made};
 use crate::live::Draft;
 use crate::report::Log;
-use crate::{Action, Stamp, Step, StepError};
+use crate::{Action, KeyCounts, Stamp, Step, StepError};
 
 /// What the draft is ready for.
 pub(crate) enum Prepared {
@@ -206,19 +206,32 @@ impl Walk<'_> {
             took,
         } = finished;
         match result {
-            Ok(Fresh::Unchanged) => self.settle(index, Action::Unchanged, took),
+            Ok(Fresh::Unchanged) => self.settle(index, Action::Unchanged, took, None),
             Ok(Fresh::Slot(slot)) => {
                 self.draft.replace(index, slot);
-                self.settle(index, Action::Rebuilt, took);
+                self.settle(index, Action::Rebuilt, took, None);
+            }
+            Ok(Fresh::Collection(slot, keys)) => {
+                self.draft.replace(index, slot);
+                self.settle(index, Action::Rebuilt, took, Some(keys));
             }
             Err(error) => return self.refuse(index, error, took),
         }
         Ok(())
     }
 
-    fn settle(&mut self, index: usize, action: Action, took: Duration) {
-        self.log
-            .add(Step::new(&self.graph.nodes[index].entry, action, took));
+    fn settle(
+        &mut self,
+        index: usize,
+        action: Action,
+        took: Duration,
+        keys: Option<Box<KeyCounts>>,
+    ) {
+        let entry = &self.graph.nodes[index].entry;
+        self.log.add(Step {
+            keys,
+            ..Step::new(entry, action, took)
+        });
         self.settled.push_back(index);
     }
 

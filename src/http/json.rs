@@ -40,6 +40,15 @@ fn step(step: &Step) -> Value {
         ("action", step.action().as_str().into()),
         ("took_seconds", step.took().as_secs_f64().into()),
     ]);
+    if let Some(keys) = step.keys() {
+        let counts = json!({
+            "added": keys.added(),
+            "changed": keys.changed(),
+            "kept": keys.kept(),
+            "removed": keys.removed(),
+        });
+        body.insert("keys".into(), counts);
+    }
     if let Some(error) = step.error() {
         body.insert("error".into(), step_error(error));
     }

@@ -90,7 +90,9 @@ impl Shared {
             Outcome::Rejected | Outcome::Partial | Outcome::RolledBack => {
                 event!(ERROR, "{report}");
             }
-            _ => event!(INFO, "{report}"),
+            // They may come every minute, and have changed nothing.
+            Outcome::Unchanged | Outcome::Valid => event!(DEBUG, "{report}"),
+            Outcome::Applied => event!(INFO, "{report}"),
         }
         // Not under the lock: those who are woken may want to subscribe.
         let reports = {

@@ -18,7 +18,7 @@ use crate::crew::{BoxFuture, Crew, Entry, Finished, Kind, LETTING_GO, Ledger, Ma
 use crate::escape::Escaped;
 use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Origin, Part, Retire, Slot};
 use crate::panic::Quiet;
-use crate::{BoxError, Built, Done, StepError};
+use crate::{BoxError, Built, Done, KeyCounts, StepError};
 
 /// What can be a key. `Display` names it in reports and errors.
 pub(crate) trait Key: Ord + Clone + fmt::Display + Send + Sync + 'static {}
@@ -128,12 +128,19 @@ where
         let mut built: Keyed<K, Value<Fut>> = Keyed(BTreeMap::new());
         let mut due = Vec::new();
         let before = committed.map(|slot| Slot::<Keyed<K, Value<Fut>>>::of(slot).value());
+        let mut counts = Box::new(KeyCounts::default());
         for (key, setting) in settings {
-            match before.and_then(|before| before.get(&key)) {
+            let known = before.and_then(|before| before.get(&key));
+            match known {
                 Some(lease) if is_built_from(lease, &setting) => {
+                    counts.kept += 1;
                     built.0.insert(key, lease.clone());
                 }
                 _ => {
+                    match known {
+                        Some(_) => counts.changed += 1,
+                        None => counts.added += 1,
+                    }
                     let (name, home) = (
                         &self.members.collection.name,
                         self.members.home::<K, Value<Fut>>(&key),
@@ -142,6 +149,7 @@ where
                 }
             }
         }
+        counts.removed = before.map_or(0, Keyed::len) - counts.kept - counts.changed;
         let members = Arc::clone(&self.members);
         let build = G::clone(&self.build);
         Box::pin(async move {
@@ -178,7 +186,7 @@ where
                 settle(&members, &keys, &mut built, finished)?;
             }
             let slot = Slot::new(&members.collection, built, Origin::Built(inputs), None);
-            Ok(Fresh::Slot(slot))
+            Ok(Fresh::Collection(slot, counts))
         })
     }
 }
