@@ -15,15 +15,11 @@
 //!
 //! Ctrl-C ends it. The one argument it takes is the file to read.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "what the example shows goes to standard output"
-)]
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Manager, OnExit, file, run};
+use rekindle_examples::{FlushOnDrop, say, stderr};
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -56,22 +52,23 @@ impl Poller {
 
     /// The task. It ends between two polls, so none is broken off.
     async fn run(poller: Lease<Self>, stop: CancellationToken) -> Result<(), BoxError> {
-        println!("polling every {} ms", poller.every);
+        say!("polling every {} ms", poller.every);
         let mut ticks = interval(Duration::from_millis(poller.every));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let found = tokio::fs::metadata(&poller.polls).await?;
-            println!("polled: {} bytes", found.len());
+            say!("polled: {} bytes", found.len());
         }
-        println!("no longer polling every {} ms", poller.every);
+        say!("no longer polling every {} ms", poller.every);
         Ok(())
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    let _flush = FlushOnDrop;
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         .with_ansi(false)
         .init();
     let path = std::env::args_os()

@@ -17,11 +17,6 @@
 //!
 //! Ctrl-C ends it. The one argument it takes is the file to read.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "what the example shows goes to standard output"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -29,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Live, Manager, file, run};
+use rekindle_examples::{FlushOnDrop, say, stderr};
 use serde::Deserialize;
 use socket2::SockRef;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -56,8 +52,9 @@ impl Socket {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    let _flush = FlushOnDrop;
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         .with_ansi(false)
         .init();
     let path = std::env::args_os()
@@ -99,7 +96,7 @@ async fn accept(
 ) -> Result<(), BoxError> {
     let listener = TcpListener::from_std(socket.0.try_clone()?)?;
     let address = listener.local_addr()?;
-    println!("listening on {address}");
+    say!("listening on {address}");
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         // An error, when there are no more files, say, ends the task, which is then started again.
@@ -110,10 +107,10 @@ async fn accept(
     // lets go of it: a task that was told to stop is that, unless somebody reads the collection.
     _ = SockRef::from(&listener).shutdown(Shutdown::Read);
     drop((listener, socket));
-    println!("closed {address}");
+    say!("closed {address}");
     connections.close();
     connections.wait().await;
-    println!("the connections to {address} have ended");
+    say!("the connections to {address} have ended");
     Ok(())
 }
 

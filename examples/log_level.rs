@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rekindle::{BoxError, Manager, file, run};
+use rekindle_examples::{FlushOnDrop, stderr};
 use serde::Deserialize;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,6 +30,7 @@ struct Config {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    let _flush = FlushOnDrop;
     let path = std::env::args_os()
         .nth(1)
         .map(PathBuf::from)
@@ -36,7 +38,7 @@ async fn main() -> Result<(), BoxError> {
     let (filter_layer, subscriber) = reload::Layer::new(EnvFilter::new("info"));
     tracing_subscriber::registry()
         .with(filter_layer)
-        .with(fmt::layer().with_writer(std::io::stderr).with_ansi(false))
+        .with(fmt::layer().with_writer(stderr).with_ansi(false))
         .init();
 
     let mut group = run::Group::new();

@@ -14,11 +14,6 @@
 //!
 //! Ctrl-C ends it. The one argument it takes is where to listen (default: 127.0.0.1:8080).
 
-#![expect(
-    clippy::print_stdout,
-    reason = "what the example shows goes to standard output"
-)]
-
 use std::time::Duration;
 
 use axum::Router;
@@ -27,13 +22,13 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use rekindle::notify::{self, SignalKind};
 use rekindle::{BoxError, Handle, Manager, Triggers, http, run};
+use rekindle_examples::{FlushOnDrop, say, stderr};
 use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
+    let _flush = FlushOnDrop;
+    tracing_subscriber::fmt().with_writer(stderr).init();
     let signals = run::signals()?;
     let address = std::env::args()
         .nth(1)
@@ -42,13 +37,13 @@ async fn main() -> Result<(), BoxError> {
 
     let mut reload = Manager::new();
     reload.add(0, "reloader 1", async |triggers: Triggers| {
-        println!("reloader 1: because of {triggers}");
+        say!("reloader 1: because of {triggers}");
     });
     reload.add(0, "reloader 2", async |triggers: Triggers| {
         if triggers.contains("sigusr1") {
             return Err("pretending that this cannot be reloaded".into());
         }
-        println!("reloader 2: because of {triggers}");
+        say!("reloader 2: because of {triggers}");
         Ok(())
     });
 

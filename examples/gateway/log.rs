@@ -16,7 +16,7 @@ pub(crate) fn to_stderr() -> Filter {
     let (filter, handle) = reload::Layer::new(EnvFilter::new("info"));
     let lines = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(rekindle_examples::stderr);
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)

@@ -69,12 +69,12 @@ mod tls;
 mod tunnel;
 mod upstream;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 use rekindle::notify::{self, SignalKind};
 use rekindle::{BoxError, Manager, run};
+use rekindle_examples::{FlushOnDrop, stderr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -89,12 +89,13 @@ use crate::upstream::{Health, Upstream};
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    let _flush = FlushOnDrop;
     let filter = log::to_stderr();
     raise_file_limit();
     match serve(args, filter).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(std::io::stderr(), "gateway: {}", log::chain(&*error));
+            stderr().say(&format!("gateway: {}", log::chain(&*error)));
             ExitCode::FAILURE
         }
     }

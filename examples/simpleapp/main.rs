@@ -32,12 +32,13 @@ mod printer;
 mod routes;
 
 use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use rekindle::notify::{self, SignalKind};
 use rekindle::{BoxError, Manager, file, http, run};
+use rekindle_examples::{FlushOnDrop, stderr};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -50,11 +51,12 @@ use crate::printer::Printer;
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    let _flush = FlushOnDrop;
     log_to_stderr();
     match serve(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(std::io::stderr(), "simpleapp: {}", chain(&*error));
+            stderr().say(&format!("simpleapp: {}", chain(&*error)));
             ExitCode::FAILURE
         }
     }
@@ -108,7 +110,8 @@ async fn serve(args: Args) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Standard output is for `/print`, so the log goes to standard error. `RUST_LOG` says how much.
+/// Standard output is for `/print`, so the log goes to standard error, through a writer that loses lines
+/// when nothing reads them. `RUST_LOG` says how much.
 fn log_to_stderr() {
     let filter = std::env::var("RUST_LOG");
     // The crate `notify` warns whenever a directory that it watches is removed.
@@ -116,7 +119,7 @@ fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse_lossy(filter))
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
         .init();
 }
 

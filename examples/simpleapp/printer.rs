@@ -1,6 +1,8 @@
 //! The printer: a component that cannot fail to be built.
 
-use std::io::{self, Write};
+use std::io;
+
+use rekindle_examples::stdout;
 
 use crate::config::PrinterConfig;
 
@@ -15,9 +17,10 @@ impl Printer {
         }
     }
 
-    /// Prints the message to standard output and gives it back.
-    pub(crate) fn print(&self) -> io::Result<&str> {
-        writeln!(io::stdout(), "{}", self.message)?;
+    /// Prints the message to standard output and gives it back. Where nothing reads that, it waits, and
+    /// blocks no thread of the runtime.
+    pub(crate) async fn print(&self) -> io::Result<&str> {
+        stdout().print(&self.message).await?;
         Ok(&self.message)
     }
 }

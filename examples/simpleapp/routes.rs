@@ -25,7 +25,7 @@ pub(crate) fn router(
 }
 
 async fn print(State(printer): State<Live<Printer>>) -> Response {
-    match printer.load().print() {
+    match printer.load().print().await {
         Ok(message) => format!("{message}\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

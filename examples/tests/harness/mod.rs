@@ -16,6 +16,7 @@ mod lines;
 mod signals;
 
 use std::ffi::OsStr;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -47,15 +48,23 @@ impl Process {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        Self::spawn_onto(command, Stdio::piped(), Stdio::piped())
+    }
+
+    /// Starts it with these outputs. Of those that are not piped no line is seen here.
+    pub(crate) fn spawn_onto(
+        command: &mut Command,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> Self {
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let spawned = command.spawn();
         let mut child =
             spawned.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        let stdout = Lines::of(child.stdout.take().unwrap());
-        let stderr = Lines::of(child.stderr.take().unwrap());
+        let stdout = child.stdout.take();
+        let stdout = stdout.map_or_else(|| Lines::of(io::empty()), Lines::of);
+        let stderr = child.stderr.take();
+        let stderr = stderr.map_or_else(|| Lines::of(io::empty()), Lines::of);
         Self {
             child,
             stdout,
