@@ -27,8 +27,8 @@ pub use keys::KeyCounts;
 ///
 /// The manager logs this line when the reload has ended. The level is `ERROR` for a reload that was
 /// rejected, partial or rolled back, `WARN` for a rejected check and for what a stop interrupted,
-/// `INFO` for an applied reload, and `DEBUG` for an unchanged reload and a valid check, because these
-/// may come every minute and have changed nothing.
+/// `INFO` for an applied reload, and `DEBUG` for an unchanged reload and for a check that finds nothing
+/// wrong, because these may come every minute and have changed nothing.
 ///
 /// ```
 /// use rekindle::{Action, Outcome};
