@@ -325,3 +325,43 @@ async fn a_collection_that_could_not_be_built_may_be_tried_again_at_once() {
         assert_eq!(built.is_ok(), attempt == 1, "{built:?}");
     }
 }
+
+#[tokio::test]
+async fn a_report_counts_the_keys_of_a_collection() {
+    let (file, trace) = (File::default(), Trace::default());
+    file.set([("a", 1), ("b", 2), ("c", 3)]);
+    let mut reload = Manager::new();
+    workers(&mut reload, &file, &trace).await;
+    let handle = reload.handle();
+    let run = reload.run(async move |_| {
+        file.set([("a", 1), ("b", 20), ("d", 4), ("e", 5)]);
+        let report = handle.reload("test").await?;
+        let step = report.step("workers").expect("it was rebuilt");
+        let keys = step.keys().expect("it is a collection");
+        let counts = (keys.added(), keys.changed(), keys.kept(), keys.removed());
+        assert_eq!(counts, (2, 1, 1, 1));
+        let line = report.to_string();
+        let counts = " rebuilt=file,workers(added:2,changed:1,kept:1,removed:1) ";
+        assert!(line.contains(counts), "{line}");
+        let file_step = report.step("file").expect("it was read");
+        assert!(file_step.keys().is_none(), "it is no collection");
+
+        let report = handle.reload("nothing changed").await?;
+        assert!(report.step("workers").is_none());
+
+        // A check counts what a reload would do.
+        file.set([]);
+        let report = handle.check().await?;
+        let keys = report.step("workers").and_then(|step| step.keys());
+        let keys = keys.expect("it was rebuilt, and thrown away");
+        let counts = (keys.added(), keys.changed(), keys.kept(), keys.removed());
+        assert_eq!(counts, (0, 0, 0, 4));
+
+        file.set([("a", 13)]);
+        let error = handle.reload("bad").await.unwrap_err();
+        let failure = error.report().and_then(|report| report.failure());
+        assert!(failure.expect("the build failed").keys().is_none());
+        Ok(())
+    });
+    in_time(run).await.unwrap();
+}

@@ -851,3 +851,50 @@ async fn a_caller_that_goes_away_cancels_nothing() {
     assert!(report.triggers().contains("http"));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_step_of_a_collection_has_the_counts_of_its_keys() {
+    use std::collections::BTreeMap;
+    let (set, settings) = watch::channel(BTreeMap::from([("a", 1), ("b", 2)]));
+    let mut reload = Manager::new();
+    let source = async move || Ok(settings.borrow().clone());
+    let settings = reload.source("settings", source).await.unwrap();
+    let numbers = reload.each(
+        "numbers",
+        &settings,
+        |settings| (*settings).clone(),
+        async |_, number| Ok(number),
+    );
+    numbers.await.unwrap();
+    let admin = Admin::new(reload.handle());
+    let asked = async move |_| {
+        set.send_replace(BTreeMap::from([("a", 1), ("b", 3), ("c", 4)]));
+        let answer = send(&admin, request(Method::POST, "/reload")).await;
+        let report = answer.json();
+        assert_eq!(
+            step(&report, "numbers")["keys"],
+            json!({ "added": 1, "changed": 1, "kept": 1, "removed": 0 })
+        );
+        assert!(step(&report, "settings").get("keys").is_none());
+        Ok(())
+    };
+    reload.run(asked).await.unwrap();
+}
+
+/// The names are as they were given; JSON has its own way to write a line break.
+#[tokio::test]
+async fn an_answer_is_one_line_whatever_a_trigger_is_called() {
+    let reload = Manager::new();
+    let handle = reload.handle();
+    let admin = Admin::new(handle.clone());
+    let asked = async move |_| {
+        let name = "a\n\u{1b}[2J\u{85}b".to_owned();
+        handle.reload(name.clone()).await?;
+        let answer = send(&admin, request(Method::GET, "/status")).await;
+        assert_eq!(answer.json()["reports"][0]["triggers"], json!([name]));
+        let line = answer.body.strip_suffix('\n').expect("it ends a line");
+        assert!(!line.contains(['\n', '\u{1b}']), "{line:?}");
+        Ok(())
+    };
+    reload.run(asked).await.unwrap();
+}
