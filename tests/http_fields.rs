@@ -115,6 +115,9 @@ async fn the_fields_of_the_answers_are_those_of_the_documentation() {
     let closing = reload.derive("closing", &number, async |n| Ok(*n));
     let closing = closing.retire(async move |_| closes.pass().await);
     closing.await.unwrap();
+    let keys = |n: rekindle::Lease<u64>| [(*n, ())].into();
+    let many = reload.each("many", &number, keys, async |_, ()| Ok(()));
+    many.await.unwrap();
     let task = reload.source("task", async || Ok(()));
     let task = task.runs(async |_, _| failure::<()>());
     task.on_exit(OnExit::Leave).await.unwrap();

@@ -174,14 +174,13 @@ async fn everything_is_logged() -> Result<(), BoxError> {
         Ok::<(), BoxError>(())
     });
     let group = group.grace(Duration::from_millis(10));
-    let ended = reload
+    reload
         .run(async |stop| {
             // The run of the group says in its own way that one actor was late.
             let error = group.run_until(stop).await.unwrap_err();
             assert!(error.is_late() && !error.is_failed(), "{error:?}");
         })
-        .await;
-    ended
+        .await
 }
 
 fn current_thread() -> tokio::runtime::Runtime {

@@ -42,7 +42,7 @@ use members::{Collection, Many, Members};
 /// # Errors
 ///
 /// As for [`Component`]. The build of a value that fails, panics or takes too long is named by
-/// the collection and its key.
+/// the collection and its key, in which control characters are escaped.
 ///
 /// # Cancel safety
 ///
