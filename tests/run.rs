@@ -400,7 +400,7 @@ async fn a_blocking_actor_that_fails_or_panics_ends_the_group() {
 
     let mut group = Group::new();
     group.add("idle", |stop| stop.cancelled_owned());
-    group.add_blocking("pa\0nics", |_| -> Result<(), BoxError> {
+    group.add_blocking("panics", |_| -> Result<(), BoxError> {
         panic!("a literal")
     });
     let error = group.run().await.unwrap_err();
