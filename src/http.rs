@@ -55,7 +55,7 @@
 //! {
 //!   "triggers": ["http"], "triggers_total": 1, "generation": 7, "outcome": "rejected", "check": false,
 //!   "started_unix_seconds": 1767225600.25, "took_seconds": 0.0013, "untouched": 3,
-//!   "pending_restart": ["workers"], "overdue": [],
+//!   "pending_restart": ["workers"], "overdue": [], "warnings": [],
 //!   "steps": [
 //!     {"name": "config", "action": "rebuilt", "took_seconds": 0.0004},
 //!     {"name": "listeners", "action": "rebuilt", "took_seconds": 0.0001,
@@ -83,6 +83,7 @@
 //! | `steps[].took_seconds` | the time that the step took |
 //! | `steps[].keys.added`, `steps[].keys.changed`, `steps[].keys.kept`, `steps[].keys.removed` | only of a collection that was rebuilt: how many keys |
 //! | `steps[].error.message`, `steps[].error.causes` | only if it failed: the error, and what caused it, outermost first |
+//! | `warnings` | the texts that the app's functions [warned](crate::warn) of |
 //! | `untouched` | how many components the reload did not touch |
 //! | `pending_restart` | the names of pinned settings that wait for a restart: [`Report::pending_restart`](crate::Report::pending_restart) |
 //! | `overdue` | a list of old values that are held for too long ([`Report::overdue`](crate::Report::overdue)), with the fields of `draining` in the status |

@@ -136,6 +136,7 @@ mod trigger;
 
 pub use component::{Apply, Component, Each, Inputs, OnExit, Reading, Source, Stamp, Watch};
 pub use error::{BoxError, Error, StepError};
+pub use inside::warn;
 pub use live::{Guard, Keyed, Lease, Live, Reader, Selection, Snapshot};
 pub use manager::{
     Added, Draining, Handle, Manager, NotifierStatus, OnError, Reports, Retiring, Status,

@@ -69,6 +69,7 @@ pub struct Report {
     pub(crate) started: SystemTime,
     pub(crate) took: Duration,
     pub(crate) steps: Vec<Step>,
+    pub(crate) warnings: Vec<Arc<str>>,
     pub(crate) untouched: usize,
     pub(crate) overdue: Vec<Draining>,
     pub(crate) pending_restart: Arc<[Arc<str>]>,
@@ -232,6 +233,11 @@ impl Report {
         &self.steps
     }
 
+    /// What the app's functions [warned](crate::warn) of, whether the reload succeeded or not.
+    pub fn warnings(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.warnings.iter().map(|warning| &**warning)
+    }
+
     /// How many components were not touched: nothing that they depend on had changed, or the reload
     /// ended before it was their turn.
     pub fn untouched(&self) -> usize {
@@ -365,6 +371,9 @@ impl fmt::Display for Report {
         }
         if self.untouched > 0 {
             write!(f, " untouched={}", self.untouched)?;
+        }
+        if !self.warnings.is_empty() {
+            write!(f, " warnings={}", self.warnings.len())?;
         }
         let mut separator = " overdue=";
         for draining in &self.overdue {

@@ -252,7 +252,8 @@ async fn a_reload_answers_with_its_report() {
             "took_seconds",
             "triggers",
             "triggers_total",
-            "untouched"
+            "untouched",
+            "warnings"
         ]
     );
     assert_eq!(report["triggers"], json!(["http"]));

@@ -93,7 +93,7 @@ impl<T: Send + 'static> Waiting<T> {
             }
             Finished { id, result, took }
         };
-        let job = inside::same(inside::manager(), job);
+        let job = inside::same(inside::current(), job);
         let task = self.tasks.set().spawn(job);
         let member = Member {
             entry,

@@ -24,6 +24,7 @@ pub(super) fn report(report: &Report) -> Map<String, Value> {
         ),
         ("took_seconds", report.took().as_secs_f64().into()),
         ("steps", steps.into()),
+        ("warnings", report.warnings().collect()),
         ("untouched", report.untouched().into()),
         ("pending_restart", report.pending_restart().collect()),
         ("overdue", report.overdue().iter().map(draining).collect()),

@@ -12,6 +12,7 @@ use super::probation::Trial;
 use super::queue::{Asked, Batch, Wanted};
 use super::transaction::Transaction;
 use crate::crew::{Entry, Gate};
+use crate::inside::Warnings;
 use crate::report::Log;
 use crate::{Error, Outcome, Report, Step, Triggers};
 
@@ -23,6 +24,7 @@ pub(super) struct Reload {
     only_effects: AtomicBool,
     pub(super) gate: Gate,
     pub(super) log: Log,
+    pub(super) warnings: Arc<Warnings>,
     /// Where to put the names of the pinned components that would be others now.
     pub(super) pending: Mutex<Option<Arc<[Arc<str>]>>>,
     /// Where to put how to go back, if it can be on probation.
@@ -86,6 +88,7 @@ impl Reload {
             only_effects: AtomicBool::new(false),
             gate: Gate::new(),
             log: Log::with_capacity(core.graph.sources.len() + core.hooks),
+            warnings: Arc::default(),
             pending: Mutex::default(),
             trial: core.probation.as_ref().map(|_| Arc::default()),
             began,
@@ -101,6 +104,7 @@ impl Reload {
             only_effects: AtomicBool::new(true),
             gate: Gate::committed(),
             log: Log::with_capacity(0),
+            warnings: Arc::clone(&self.warnings),
             pending: Mutex::default(),
             trial: None,
             began: Instant::now(),
@@ -180,6 +184,7 @@ impl Reload {
             started: story.started,
             took: story.began.elapsed(),
             steps,
+            warnings: self.warnings.all(),
             untouched: core.graph.nodes.len() - components,
             overdue: match core.graph.drains {
                 true => shared.drains.overdue(),

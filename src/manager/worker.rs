@@ -13,6 +13,7 @@ use super::core::Core;
 use super::reload::{Ending, Next, Reload};
 use super::transaction::Transaction;
 use crate::crew::{Entry, LETTING_GO, TURN};
+use crate::inside;
 use crate::race::race;
 
 /// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
@@ -43,11 +44,11 @@ async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
         core.under_way.abandon();
         return Next::End;
     }
-    let ending = Transaction {
+    let transaction = Transaction {
         core,
         reload: &reload,
     };
-    let ending = ending.run().await;
+    let ending = inside::reload(core.shared.id, &reload.warnings, transaction.run()).await;
     let next = conclude(core, &reload, ending).await;
     if reload.began.duration_since(*turn_began) > TURN {
         // There may be a next one for ever: a reloader may trigger one, too.
@@ -58,7 +59,8 @@ async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
 }
 
 async fn go_back(core: &Core, reload: &Arc<Reload>) -> Next {
-    let ending = Transaction { core, reload }.run_back().await;
+    let transaction = Transaction { core, reload };
+    let ending = inside::reload(core.shared.id, &reload.warnings, transaction.run_back()).await;
     conclude(core, reload, ending).await
 }
 
