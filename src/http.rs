@@ -46,6 +46,7 @@
 //! | 500 | rejected, partial or rolled back: the report says which step failed and why |
 //! | 503 | the manager is stopping or has stopped; with the report, if the reload had begun |
 //! | 409 | asked for from inside a reload, which cannot wait for another one |
+//! | 400 | a request of HTTP/1.1 that has no `Host` or an invalid one, or any request that has two |
 //! | 403, 401 | a browser's request from another site; no token, or a wrong one |
 //! | 404, 405 | no such path; not with this method, `Allow` has those that there are |
 //!
@@ -129,6 +130,17 @@
 //! Request bodies are dropped unread, so none is waited for or buffered. A caller that goes away
 //! cancels nothing: the reload that it asked for goes on. Any number of callers during one reload
 //! share the one that follows.
+//!
+//! # A caller that has closed its writing half
+//!
+//! `nc -N` sends its request and then shuts down its side of the connection. The reload runs, but the
+//! answer depends on the server, because a server sees the same end of the stream from a caller that is
+//! gone. hyper's HTTP/1 server ends the connection at once, together with the future of this service,
+//! unless it was built with
+//! [`half_close(true)`](https://docs.rs/hyper/1/hyper/server/conn/http1/struct.Builder.html#method.half_close);
+//! the `gateway` example sets it for its admin address. `axum::serve` builds hyper without it and has no
+//! setting for it, so there such a caller gets no answer: use a client that keeps its side open, as curl
+//! does.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -164,7 +176,7 @@ use endpoint::Endpoint;
 ///
 /// let reload = rekindle::Manager::new();
 /// let mut admin = rekindle::http::Admin::new(reload.handle());
-/// let response = admin.call(Request::get("/-/status").body(())?).await?;
+/// let response = admin.call(Request::get("/-/status").header("host", "localhost").body(())?).await?;
 /// assert_eq!(response.status(), StatusCode::OK);
 /// # Ok(())
 /// # }
@@ -204,11 +216,12 @@ impl Admin {
     /// let reload = rekindle::Manager::new();
     /// let mut admin = rekindle::http::Admin::new(reload.handle()).bearer_token(token.trim());
     ///
-    /// let status = Request::get("/-/status");
+    /// let status = Request::get("/-/status").header("host", "localhost");
     /// let refused = admin.call(status.body(())?).await?;
     /// assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     ///
-    /// let status = Request::get("/-/status").header("authorization", "Bearer s3cret");
+    /// let status = Request::get("/-/status").header("host", "localhost");
+    /// let status = status.header("authorization", "Bearer s3cret");
     /// let answered = admin.call(status.body(())?).await?;
     /// assert_eq!(answered.status(), StatusCode::OK);
     /// # Ok(())
@@ -243,7 +256,8 @@ where
         let (request, body) = request.into_parts();
         // Whoever sends it learns at once that nobody is going to read it.
         drop(body);
-        let endpoint = access::same_site(&request)
+        let endpoint = access::one_host(&request)
+            .and_then(|()| access::same_site(&request))
             .and_then(|()| access::authorized(&request, self.token.as_ref()))
             .and_then(|()| Endpoint::of(&request));
         match endpoint {

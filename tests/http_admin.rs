@@ -180,11 +180,15 @@ fn request(method: Method, path: &str) -> Request<()> {
     Request::builder()
         .method(method)
         .uri(path)
+        .header(HOST, "localhost")
         .body(())
         .unwrap()
 }
 
 fn with_headers(mut request: Request<()>, headers: &[(&'static str, &'static str)]) -> Request<()> {
+    if headers.iter().any(|(name, _)| *name == "host") {
+        request.headers_mut().remove(HOST);
+    }
     for (name, value) in headers {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
@@ -717,6 +721,49 @@ async fn a_request_of_the_same_site_or_of_no_browser_is_answered() {
             "{headers:?}"
         );
     }
+}
+
+/// RFC 9112, section 3.2.
+#[tokio::test]
+async fn a_request_without_one_host_is_answered_400() {
+    use http::Version;
+    let absolute = "http://a/-/status";
+    for (version, path, hosts, status) in [
+        (Version::HTTP_11, "/status", &[][..], 400),
+        (Version::HTTP_11, "/status", &["a"], 200),
+        (Version::HTTP_11, "/status", &["a:80"], 200),
+        (Version::HTTP_11, "/status", &["[::1]:80"], 200),
+        (Version::HTTP_11, "/status", &[""], 200),
+        (Version::HTTP_11, "/status", &["a", "a"], 400),
+        (Version::HTTP_11, "/status", &["a", "b"], 400),
+        (Version::HTTP_11, "/status", &["a/b"], 400),
+        (Version::HTTP_11, "/status", &["a, b"], 400),
+        (Version::HTTP_11, "/status", &["user@a"], 400),
+        // The target outranks the header, and does not replace it.
+        (Version::HTTP_11, absolute, &[], 400),
+        (Version::HTTP_11, absolute, &["a"], 200),
+        (Version::HTTP_11, absolute, &["a", "b"], 400),
+        (Version::HTTP_10, "/status", &[], 200),
+        (Version::HTTP_10, "/status", &["a", "b"], 400),
+        (Version::HTTP_2, absolute, &[], 200),
+        (Version::HTTP_2, absolute, &["a", "b"], 400),
+    ] {
+        let mut request = request(Method::GET, path);
+        *request.version_mut() = version;
+        request.headers_mut().remove(HOST);
+        for host in hosts {
+            request.headers_mut().append(HOST, host.parse().unwrap());
+        }
+        let answer = send(&idle(), request).await;
+        assert_eq!(answer.status, status, "{version:?} {path} {hosts:?}");
+        if status == 400 {
+            assert!(answer.error().contains("does not name one host"));
+        }
+    }
+    let mut request = request(Method::POST, "/reload");
+    request.headers_mut().remove(HOST);
+    let refused = send(&App::start().await.admin, request).await;
+    assert_eq!(refused.status, 400);
 }
 
 #[tokio::test]

@@ -4,10 +4,34 @@ use std::fmt;
 use std::sync::Arc;
 
 use ::http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
-use ::http::request;
+use ::http::uri::Authority;
+use ::http::{Version, request};
 use subtle::ConstantTimeEq;
 
 use super::answer::Refusal;
+
+/// Rejects a request that does not name one host, as RFC 9112, section 3.2, demands, also where the
+/// target has a host of its own. HTTP/1.0 knows no hosts, and HTTP/2 has them in the target.
+///
+/// Two headers could be read as one by the cross-site rule and as the other by a proxy.
+pub(super) fn one_host(request: &request::Parts) -> Result<(), Refusal> {
+    let mut hosts = request.headers.get_all(HOST).iter();
+    let is_one = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host),
+        (None, _) => request.version != Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    match is_one {
+        true => Ok(()),
+        false => Err(Refusal::NotOneHost),
+    }
+}
+
+/// A host and maybe a port. It is empty where the target has none, as on a Unix socket.
+fn is_host(host: &HeaderValue) -> bool {
+    let host = host.as_bytes();
+    host.is_empty() || Authority::try_from(host).is_ok_and(|host| !host.as_str().contains('@'))
+}
 
 /// Refuses what a page of another site made a browser send.
 ///

@@ -40,6 +40,7 @@ pub(super) fn reload(result: Result<Arc<Report>, Error>) -> Answer {
 /// Why the manager is not even asked.
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
+    NotOneHost,
     CrossSite,
     NoToken,
     WrongToken,
@@ -51,6 +52,11 @@ pub(super) enum Refusal {
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
         let (status, header, why) = match refusal {
+            Refusal::NotOneHost => (
+                StatusCode::BAD_REQUEST,
+                None,
+                "the request does not name one host: see the header `host`",
+            ),
             Refusal::CrossSite => (
                 StatusCode::FORBIDDEN,
                 None,
