@@ -24,9 +24,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Live, Manager, file, run};
+use rekindle_examples::addresses::overlap;
 use rekindle_examples::{FlushOnDrop, say, stderr};
 use serde::Deserialize;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -43,11 +44,41 @@ struct Config {
 struct Socket(std::net::TcpListener);
 
 impl Socket {
-    fn bind(address: SocketAddr) -> Result<Self, BoxError> {
-        let bound = std::net::TcpListener::bind(address)?;
-        bound.set_nonblocking(true)?;
-        Ok(Self(bound))
+    fn bind(address: SocketAddr, open: &BTreeSet<SocketAddr>) -> Result<Self, BoxError> {
+        let bind = || {
+            let bound = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            bound.set_nonblocking(true)?;
+            bound.set_reuse_address(true)?;
+            if address.is_ipv6() {
+                // `[::]` beside `0.0.0.0` is two listeners.
+                bound.set_only_v6(true)?;
+            }
+            bound.bind(&address.into())?;
+            bound.listen(1024)?;
+            io::Result::Ok(bound)
+        };
+        let bound = bind().map_err(|error| {
+            match open.iter().find(|open| overlap(&address, open)) {
+                Some(other) => format!(
+                    "cannot listen on {address}: {other} is open until this reload: remove {other} \
+                     in one save and add {address} in the next, or restart"
+                ),
+                None => format!("cannot listen on {address}: {error}"),
+            }
+        });
+        Ok(Self(bound?.into()))
     }
+}
+
+/// Rejects addresses that cannot be open at once.
+fn apart(addresses: BTreeSet<SocketAddr>) -> Result<BTreeSet<SocketAddr>, BoxError> {
+    for (number, one) in addresses.iter().enumerate() {
+        let mut others = addresses.iter().skip(number + 1);
+        if let Some(other) = others.find(|other| overlap(one, other)) {
+            return Err(format!("{one} overlaps with {other}: remove one of them").into());
+        }
+    }
+    Ok(addresses)
 }
 
 #[tokio::main]
@@ -69,18 +100,21 @@ async fn main() -> Result<(), BoxError> {
     let config = reload
         .source("config", file::toml::<Config>(path).watch())
         .await?;
-    let current = config.clone();
+    let addresses = config.select(|config| &config.addresses);
+    let addresses = reload
+        .derive("addresses", addresses, async |addresses| apart(addresses))
+        .await?;
+    let (open, current) = (addresses.clone(), config.clone());
     reload
         .each(
             "sockets",
-            config.select(|config| &config.addresses),
+            &addresses,
             |addresses| {
-                addresses
-                    .into_iter()
-                    .map(|address| (address, ()))
-                    .collect::<BTreeMap<_, _>>()
+                let keys = addresses.iter().map(|address| (*address, ()));
+                keys.collect::<BTreeMap<_, _>>()
             },
-            async |address, ()| Socket::bind(address),
+            // While a reload is prepared, what is open is what the reload before it said.
+            async move |address, ()| Socket::bind(address, &open.load()),
         )
         .runs(async move |socket, stop| accept(socket, stop, current).await)
         .await?;
@@ -101,6 +135,13 @@ async fn accept(
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         // An error, when there are no more files, say, ends the task, which is then started again.
         let (stream, _) = accepted?;
+        connections.spawn(answer(stream, stop.clone(), config.clone()));
+    }
+    // The kernel has accepted these already, and would reset them with the socket. The runtime may not have
+    // heard of them yet, so it is not asked.
+    while let Ok((stream, _)) = socket.0.accept() {
+        stream.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(stream)?;
         connections.spawn(answer(stream, stop.clone(), config.clone()));
     }
     // Linux ends to listen with this. Elsewhere the socket does when the last one who holds the value

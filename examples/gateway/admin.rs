@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::listener::Socket;
+
 /// How long a client may take for the head of a request, or for the next one to begin.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -23,9 +25,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 type Service = TowerToHyperService<Router>;
 
 /// An address that is taken ends the start, and has to be named.
-pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, BoxError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| format!("`admin`: cannot listen on {address}: {error}").into())
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, BoxError> {
+    let bound = Socket::bound(address);
+    let bound = bound.map_err(|error| format!("`admin`: cannot listen on {address}: {error}"))?;
+    let listener = bound.listener();
+    listener.map_err(|error| format!("`admin`: {error}").into())
 }
 
 /// Serves until it is told to stop, and a little longer.
@@ -56,7 +60,9 @@ pub(crate) async fn serve(listener: TcpListener, handle: Handle, stop: Cancellat
 
 async fn answer(stream: TcpStream, service: Service, stop: CancellationToken) {
     let mut builder = http1::Builder::new();
+    // One that has sent all that it wants to, as `nc -N` does, waits for its answer.
     builder
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));

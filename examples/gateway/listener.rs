@@ -27,7 +27,7 @@ use crate::tls;
 
 mod socket;
 
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Open, Socket};
 
 /// How connections are served that are accepted from now on.
 pub(crate) struct Listener {

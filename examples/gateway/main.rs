@@ -51,8 +51,8 @@
 //! * When a listener goes, the kernel resets who completes the handshake of TCP in the moment between the
 //!   last one that is accepted and the end; those who wait by then are served, more than
 //!   `max_connections` if need be.
-//! * To go from `0.0.0.0` to a single address of the same port takes two steps, as both cannot be bound at
-//!   once.
+//! * To go from `0.0.0.0` to a single address of the same port, or back, takes two saves, as both cannot be
+//!   open at once: one that does it in a single save is rejected.
 
 mod admin;
 mod answer;
@@ -80,7 +80,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::Args;
-use crate::listener::{Accept, Listener, Socket};
+use crate::listener::{Accept, Listener, Open, Socket};
 use crate::log::Filter;
 use crate::proxy::Proxy;
 use crate::route::{Route, Router};
@@ -114,7 +114,7 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
         .watch();
     let config = reload.source("config", file).await?;
     let address = reload.pin("admin", config.select(|c| &c.admin)).await?;
-    let admin = admin::bind(*address.load()).await?;
+    let admin = admin::bind(*address.load())?;
 
     let log = reload.derive("log", config.select(|c| &c.log), async |log| {
         Ok(EnvFilter::try_new(log)?)
@@ -176,6 +176,10 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
 
     // Last, because it is they who read all of the others.
     let ending = CancellationToken::new();
+    let open = Open {
+        listeners: listeners.clone(),
+        admin: admin.local_addr()?,
+    };
     let accept = Accept {
         listeners,
         proxy: Proxy { router, drain },
@@ -187,7 +191,7 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
             "sockets",
             addresses,
             |addresses| addresses,
-            async |address, ()| Socket::bind(address),
+            async move |address, ()| Socket::bind(address, &open),
         )
         .runs(async move |socket, stop| accept.run(socket, stop).await)
         .await?;

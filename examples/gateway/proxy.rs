@@ -218,23 +218,32 @@ fn find(
     Ok((way, host.transpose().map_err(|_| Refusal::NoHost)?))
 }
 
-/// The one host that a request asks, with its port. Only HTTP/1.0 has requests without one.
+/// The one host that a request asks, with its port. Only HTTP/1.0 has requests without one. In HTTP/1.1
+/// the header has to be there although the URI has a host, and has to be one either way.
 fn authority(request: &Request<Incoming>) -> Result<Option<Authority>, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());
-    // With HTTP/2, and if we are taken for a forward proxy, the URI has it, and outranks the header.
-    let authority = match (request.uri().authority(), host) {
-        (Some(authority), _) => authority.clone(),
-        (None, Some(host)) => host.as_bytes().try_into().map_err(|_| Refusal::NoHost)?,
-        (None, None) if request.version() == Version::HTTP_10 => return Ok(None),
-        (None, None) => return Err(Refusal::NoHost),
-    };
-    // An upstream may read anything else in another way than we do.
-    let port = authority.as_str().strip_prefix(authority.host());
-    let is_plain =
-        port.is_some_and(|port| port.is_empty() || port == ":" || authority.port_u16().is_some());
-    match is_plain && another.is_none() {
-        true => Ok(Some(authority)),
-        false => Err(Refusal::NoHost),
+    if another.is_some() {
+        return Err(Refusal::NoHost);
     }
+    let host = match host {
+        Some(host) => Some(plain(host.as_bytes().try_into().ok())?),
+        None => None,
+    };
+    // With HTTP/2, and if we are taken for a forward proxy, the URI has it, and outranks the header.
+    match (request.uri().authority(), request.version()) {
+        (_, Version::HTTP_11) if host.is_none() => Err(Refusal::NoHost),
+        (Some(authority), _) => plain(Some(authority.clone())).map(Some),
+        (None, Version::HTTP_10) => Ok(host),
+        (None, _) => host.map(Some).ok_or(Refusal::NoHost),
+    }
+}
+
+/// A host and maybe a port. An upstream may read anything else in another way than we do.
+fn plain(authority: Option<Authority>) -> Result<Authority, Refusal> {
+    let is_plain = |authority: &Authority| {
+        let port = authority.as_str().strip_prefix(authority.host());
+        port.is_some_and(|port| port.is_empty() || port == ":" || authority.port_u16().is_some())
+    };
+    authority.filter(is_plain).ok_or(Refusal::NoHost)
 }

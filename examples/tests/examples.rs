@@ -194,6 +194,32 @@ fn listeners_come_and_go_and_one_that_stays_keeps_its_connections() {
 }
 
 #[test]
+fn listeners_that_overlap_are_rejected_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listeners.toml");
+    let write = |addresses: &[&str]| {
+        let text = format!("greeting = 'hello'\naddresses = {addresses:?}\n");
+        fs::write(&path, text).unwrap();
+    };
+    let free = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let [one, any] = ["127.0.0.1", "0.0.0.0"].map(|ip| format!("{ip}:{port}"));
+    write(&[&one]);
+    let process = Process::start("listeners", [&path]);
+    process.stdout.wait_for(&format!("listening on {one}"));
+
+    write(&[&one, &any]);
+    let says = format!("{any} overlaps with {one}: remove one of them");
+    process.stderr.wait_for(&says);
+    write(&[&any]);
+    let says = format!("cannot listen on {any}: {one} is open until this reload: remove {one}");
+    process.stderr.wait_for(&says);
+    assert!(process.stdout.with("closed").is_empty());
+    ends_by_ctrl_c(process);
+}
+
+#[test]
 fn background_task_is_replaced_with_its_settings_and_started_again_when_it_fails() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("background_task.toml");

@@ -152,7 +152,7 @@ async fn a_bad_file_changes_nothing_and_says_where() {
         assert_eq!(connection.get("/").await.generation(), 1);
     }
     for (more, says) in [
-        (listener(taken), "cannot listen there"),
+        (listener(taken), "cannot listen on"),
         (tls_listener(other, &["absent"]), "absent.crt"),
         (
             tls_listener(other, &["bad"]),

@@ -50,6 +50,11 @@ async fn a_request_that_others_may_read_in_another_way_is_refused() {
         ("GET / HTTP/1.1", "", 400),
         ("GET / HTTP/1.1", "host: a\r\nhost: b\r\n", 400),
         ("GET / HTTP/1.1", "host: user@a\r\n", 400),
+        ("GET / HTTP/1.0", "host: a\r\nhost: a\r\n", 400),
+        // The target outranks the header, and does not replace it.
+        ("GET http://a/ HTTP/1.1", "", 400),
+        ("GET http://a/ HTTP/1.1", "host: a/b\r\n", 400),
+        ("GET http://a/ HTTP/1.1", "host: a\r\nhost: a\r\n", 400),
         ("GET / HTTP/1.1", "host: a:99999\r\n", 400),
         ("GET / HTTP/1.1", "host: a/b\r\n", 400),
         ("GET /x/../y HTTP/1.1", "host: a\r\n", 400),

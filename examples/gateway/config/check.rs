@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rekindle::BoxError;
 use rekindle::file::{Contents, Includes};
+use rekindle_examples::addresses::overlap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_spanned::Spanned;
@@ -25,7 +26,7 @@ struct Places {
 }
 
 /// The errors name the line and the key, and say what to do. They do not repeat the value, which may
-/// be a secret that was put into the wrong place.
+/// be a secret that was put into the wrong place, unless it has been parsed as an address.
 pub(super) fn check(
     path: &Path,
     file: written::File,
@@ -44,7 +45,7 @@ pub(super) fn check(
         debug_headers: file.debug_headers,
         routes: text.routes(file.routes, &file.upstreams)?,
         upstreams: file.upstreams,
-        listeners: text.listeners(&file.listeners, includes)?,
+        listeners: text.listeners(&file.listeners, file.admin, includes)?,
     })
 }
 
@@ -75,6 +76,7 @@ impl Text<'_> {
     fn listeners(
         &self,
         written: &[written::Listener],
+        admin: SocketAddr,
         includes: &Includes,
     ) -> Result<BTreeMap<SocketAddr, Listener>, BoxError> {
         if written.is_empty() {
@@ -88,6 +90,8 @@ impl Text<'_> {
             .flat_map(|tls| &tls.certificates);
         includes.set(pairs.flat_map(|pair| [&pair.certificate, &pair.key]))?;
 
+        // What is bound before each of them.
+        let mut bound = vec![("`admin`".to_owned(), admin)];
         let mut listeners = BTreeMap::new();
         for (number, listener) in written.iter().enumerate() {
             let error = |key: &str, problem: &str| {
@@ -120,6 +124,13 @@ impl Text<'_> {
                 let problem = "is that of a listener above: remove one of them";
                 return Err(error("address", problem));
             }
+            let address = listener.address;
+            if let Some((key, other)) = bound.iter().find(|(_, other)| overlap(&address, other)) {
+                let problem =
+                    format!("{address} overlaps with {other} of {key}: remove one of them");
+                return Err(error("address", &problem));
+            }
+            bound.push((format!("`listeners[{number}]`"), address));
         }
         Ok(listeners)
     }

@@ -59,8 +59,13 @@ fn text<'de, D: Deserializer<'de>, T>(
 pub(super) fn socket_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<SocketAddr, D::Error> {
-    let expected = "an IP address and a port as in `127.0.0.1:8080` or `[::1]:8080`";
-    text(deserializer, expected, |text| text.parse().ok())
+    // A socket of IPv6 that leaves IPv4 alone cannot be bound to an address of IPv4.
+    let expected = "an IP address and a port as in `127.0.0.1:8080` or `[::1]:8080` \
+        and IPv4 not in the form of IPv6";
+    text(deserializer, expected, |text| {
+        let address: SocketAddr = text.parse().ok()?;
+        (address.ip() == address.ip().to_canonical()).then_some(address)
+    })
 }
 
 /// Directives for the log.

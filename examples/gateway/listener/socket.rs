@@ -4,9 +4,12 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
-use rekindle::BoxError;
+use rekindle::{BoxError, Keyed, Live};
+use rekindle_examples::addresses::overlap;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream};
+
+use super::Listener;
 
 /// So many may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -21,39 +24,43 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn bind(address: SocketAddr) -> Result<Self, BoxError> {
-        let bind = || {
-            let socket = socket2::Socket::new(
-                Domain::for_address(address),
-                Type::STREAM,
-                Some(Protocol::TCP),
-            )?;
-            socket.set_nonblocking(true)?;
-            // Connections of an earlier listener that are still being closed are no reason to refuse.
-            socket.set_reuse_address(true)?;
-            if address.is_ipv6() {
-                // `[::]` beside `0.0.0.0` is two listeners.
-                socket.set_only_v6(true)?;
+    /// An address that is still open for another part of this process is named, too: it may be on its way
+    /// out of the file, but is open until the commit.
+    pub(crate) fn bind(address: SocketAddr, open: &Open) -> Result<Self, BoxError> {
+        Self::bound(address).map_err(|error| match open.in_the_way_of(&address) {
+            Some(reason) if error.kind() == io::ErrorKind::AddrInUse => {
+                format!("cannot listen on {address}: {reason}").into()
             }
-            socket.bind(&address.into())?;
-            io::Result::Ok(socket)
-        };
-        match bind() {
-            Ok(bound) => Ok(Self { address, bound }),
-            Err(error) => Err(format!("cannot listen there: {error}").into()),
+            _ => format!("cannot listen on {address}: {error}").into(),
+        })
+    }
+
+    pub(crate) fn bound(address: SocketAddr) -> io::Result<Self> {
+        let domain = Domain::for_address(address);
+        let bound = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        bound.set_nonblocking(true)?;
+        // Connections of an earlier listener that are still being closed are no reason to refuse.
+        bound.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // `[::]` beside `0.0.0.0` is two listeners.
+            bound.set_only_v6(true)?;
         }
+        bound.bind(&address.into())?;
+        Ok(Self { address, bound })
     }
 
     /// To listen already is no error.
-    pub(crate) fn listen(&self) -> io::Result<()> {
-        self.bound.listen(BACKLOG)
+    pub(crate) fn listen(&self) -> Result<(), BoxError> {
+        let address = self.address;
+        let listening = self.bound.listen(BACKLOG);
+        listening.map_err(|error| format!("cannot listen on {address}: {error}").into())
     }
 
     /// What accepts. It has to listen before, as the runtime takes a socket that does not for one
     /// that has ended.
-    pub(super) fn listener(&self) -> io::Result<TcpListener> {
+    pub(crate) fn listener(&self) -> Result<TcpListener, BoxError> {
         self.listen()?;
-        TcpListener::from_std(self.bound.try_clone()?.into())
+        Ok(TcpListener::from_std(self.bound.try_clone()?.into())?)
     }
 
     /// Ends to listen: at once on Linux, and elsewhere when the last one who holds this value lets go
@@ -62,6 +69,33 @@ impl Socket {
         if let Err(error) = self.bound.shutdown(Shutdown::Read) {
             tracing::debug!(%error, "a socket listens until it is closed");
         }
+    }
+}
+
+/// What is open while a reload is prepared.
+#[derive(Clone)]
+pub(crate) struct Open {
+    pub(crate) listeners: Live<Keyed<SocketAddr, Listener>>,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Open {
+    /// Why an address cannot be bound, if that is because of one of these, and what to do about it.
+    fn in_the_way_of(&self, address: &SocketAddr) -> Option<String> {
+        if overlap(address, &self.admin) {
+            let admin = self.admin;
+            return Some(format!(
+                "{admin}, the address of `admin`, is open until a restart"
+            ));
+        }
+        let listeners = self.listeners.load();
+        let (other, _) = listeners
+            .iter()
+            .find(|(other, _)| overlap(address, other))?;
+        Some(format!(
+            "{other} is open until this reload: remove {other} in one save and add {address} in \
+             the next, or restart"
+        ))
     }
 }
 
