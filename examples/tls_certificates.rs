@@ -23,8 +23,9 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rekindle::file::Files;
 use rekindle::{BoxError, Lease, Live, Manager, file};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rekindle_examples::certificates;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -77,6 +78,9 @@ async fn main() -> Result<(), BoxError> {
         let report = reports.next().await.expect("the manager runs");
         let refused = report.failure().and_then(|step| step.error());
         let reason = refused.expect("it says why");
+        let reason = reason
+            .to_string()
+            .replace(&format!("{}/", tls.display()), "");
         println!("reload {}: {reason}", report.outcome());
         println!("a new connection: {}", greet(&mut connect().await?).await?);
         println!("the old connection: {}", greet(&mut old).await?);
@@ -85,16 +89,15 @@ async fn main() -> Result<(), BoxError> {
     reload.run(app).await
 }
 
-/// Checks all that a handshake relies on.
+/// Checks all that a handshake relies on: [`certificates`] says what that is.
 fn configure(pair: &Files) -> Result<Arc<ServerConfig>, BoxError> {
     let [certificate, key] = &pair[..] else {
         unreachable!("two were named");
     };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.bytes()).collect();
+    let pair = certificates::pair(certificate, key)?;
     let config = ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(chain?, PrivateKeyDer::from_pem_slice(key.bytes())?);
-    let config = config.map_err(|error| format!("tls.crt and tls.key are no pair: {error}"))?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair.certified)));
     Ok(Arc::new(config))
 }
 

@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rekindle::BoxError;
+use rekindle_examples::certificates;
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use crate::config::{Pair, Tls, Version};
@@ -26,7 +26,7 @@ pub(crate) fn configure(tls: &Tls) -> Result<Arc<ServerConfig>, BoxError> {
         Version::Tls12 => &[&TLS13, &TLS12],
         Version::Tls13 => &[&TLS13],
     };
-    let pairs = tls.pairs.iter().map(|pair| certificate(pair, &provider));
+    let pairs = tls.pairs.iter().map(certificate);
     let certificates = Certificates(pairs.collect::<Result<_, _>>()?);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
@@ -40,37 +40,16 @@ pub(crate) fn configure(tls: &Tls) -> Result<Arc<ServerConfig>, BoxError> {
     Ok(Arc::new(config))
 }
 
-fn certificate(pair: &Pair, provider: &CryptoProvider) -> Result<Certificate, BoxError> {
-    let path = pair.certificate.path().display();
-    let no_pem = || format!("{path} is not a certificate in PEM: put the chain there");
-    let chain = CertificateDer::pem_slice_iter(pair.certificate.bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| no_pem())?;
-    let first = chain.first().ok_or_else(no_pem)?;
-    let not_one = || format!("{path} holds something in PEM that is not a certificate");
-    ParsedCertificate::try_from(first).map_err(|_| not_one())?;
-    let (_, parsed) = X509Certificate::from_der(first).map_err(|_| not_one())?;
-    let valid = parsed.validity().not_before.timestamp()..=parsed.validity().not_after.timestamp();
-    // That is no reason to refuse the rest of the file: it may be all that there is.
-    if !valid.contains(&ASN1Time::now().timestamp()) {
-        tracing::warn!("{path} has expired, or is not valid yet");
+fn certificate(pair: &Pair) -> Result<Certificate, BoxError> {
+    let certificates::Pair { certified, valid } = certificates::pair(&pair.certificate, &pair.key)?;
+    let first = certified.end_entity_cert()?;
+    let parsed = X509Certificate::from_der(first);
+    if !matches!(parsed?.1.subject_alternative_name(), Ok(Some(_))) {
+        let path = pair.certificate.path().display();
+        rekindle::warn(format_args!(
+            "{path} names no host, so it is shown only if it is the first"
+        ));
     }
-    if !matches!(parsed.subject_alternative_name(), Ok(Some(_))) {
-        tracing::warn!("{path} names no host, so it is shown only if it is the first");
-    }
-    let key = PrivateKeyDer::from_pem_slice(pair.key.bytes()).map_err(|_| {
-        let key = pair.key.path().display();
-        format!("{key} is not a private key in PEM: put the key of {path} there")
-    })?;
-    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
-        let key = pair.key.path().display();
-        match error {
-            rustls::Error::InconsistentKeys(_) => {
-                format!("{key} is not the key of {path}: replace both")
-            }
-            _ => format!("{key} is not a private key that can be used with TLS"),
-        }
-    })?;
     Ok(Certificate {
         certified: Arc::new(certified),
         valid,

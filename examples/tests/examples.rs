@@ -124,7 +124,7 @@ fn tls_certificates_are_rotated_for_new_handshakes_alone() {
     assert_eq!(printed[0], "a connection: serial number 01");
     assert_eq!(printed[1], "reload applied");
     assert_eq!(printed[2], "a new connection: serial number 02");
-    let refused = "reload rejected: tls.crt and tls.key are no pair";
+    let refused = "reload rejected: tls.key is not the key of tls.crt";
     assert!(printed[3].starts_with(refused), "{printed:?}");
     assert_eq!(printed[4], "a new connection: serial number 02");
     assert_eq!(printed[5], "the old connection: serial number 01");
