@@ -298,6 +298,55 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     ///
     /// Each task gets a fresh copy of the closure, also one that is started again.
     ///
+    /// # Listeners
+    ///
+    /// Two things reset a connection when one task takes over from another. A socket that is closed
+    /// resets the connections that the kernel has accepted for it and the task has not, so the old task
+    /// takes those first. And a server that is shut down gracefully closes a connection that has not asked
+    /// anything yet, together with the request that is on its way; hyper does, and `axum::serve` with it.
+    /// So an old connection is told to end at once, and a new one after a moment for its first request.
+    /// This is the loop; [`Each`](crate::Each) shows it for axum.
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use rekindle::{BoxError, Lease};
+    /// use tokio::net::TcpStream;
+    /// use tokio::task::JoinSet;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// async fn serve(listener: Lease<TcpListener>, stop: CancellationToken) -> Result<(), BoxError> {
+    ///     // The second one shares the socket of the first, which does not block.
+    ///     let accepting = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
+    ///     let mut connections = JoinSet::new();
+    ///     // A connection that was accepted is never lost here: `accept` is cancel safe.
+    ///     while let Some(accepted) = stop.run_until_cancelled(accepting.accept()).await {
+    ///         connections.spawn(answer(accepted?.0, stop.clone()));
+    ///         while connections.try_join_next().is_some() {}
+    ///     }
+    ///     // The kernel knows more than the runtime has heard of.
+    ///     while let Ok((stream, _)) = listener.accept() {
+    ///         stream.set_nonblocking(true)?;
+    ///         connections.spawn(answer(TcpStream::from_std(stream)?, stop.clone()));
+    ///     }
+    ///     drop((accepting, listener));
+    ///     connections.join_all().await;
+    ///     Ok(())
+    /// }
+    /// # async fn answer(_: TcpStream, _: CancellationToken) {}
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// # let mut reload = rekindle::Manager::new();
+    /// let listener = async || {
+    ///     let listener = TcpListener::bind("127.0.0.1:0")?;
+    ///     listener.set_nonblocking(true)?;
+    ///     Ok(listener)
+    /// };
+    /// reload.source("listener", listener).runs(serve).await?;
+    /// # reload.run(async |_stop| tokio::task::yield_now().await).await
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// The task is dropped at an `await` if it is late; it is never dropped before it was told to stop

@@ -37,7 +37,7 @@ use members::{Collection, Many, Members};
 /// that were left alone go on. What a value needs for as long as it lives, it keeps itself.
 ///
 /// Listeners are the example: one for each address, each of which runs. An address that stays the same
-/// keeps its socket.
+/// keeps its socket. [`Component::runs`] says what it takes to lose no connection.
 ///
 /// # Errors
 ///
@@ -49,17 +49,91 @@ use members::{Collection, Many, Members};
 /// Dropping the future ends the builds, those that wait a moment later; the collection is not added.
 ///
 /// ```
+/// # mod axum {
+/// #     pub struct Router;
+/// #     impl Router { pub fn new() -> Self { Self } }
+/// #     pub struct Serve<L>(L);
+/// #     pub fn serve<L: serve::Listener>(listener: L, _: Router) -> Serve<L> { Serve(listener) }
+/// #     impl<L: serve::Listener> Serve<L> {
+/// #         pub async fn with_graceful_shutdown<F: Future<Output = ()>>(mut self, end: F) -> std::io::Result<()> {
+/// #             _ = self.0.local_addr()?;
+/// #             let accept = async { loop { _ = self.0.accept().await; } };
+/// #             tokio::select! { () = end => Ok(()), () = accept => Ok(()) }
+/// #         }
+/// #     }
+/// #     pub mod serve {
+/// #         pub trait Listener: Send + 'static {
+/// #             type Io; type Addr;
+/// #             fn accept(&mut self) -> impl Future<Output = (Self::Io, Self::Addr)> + Send;
+/// #             fn local_addr(&self) -> std::io::Result<Self::Addr>;
+/// #         }
+/// #     }
+/// # }
 /// use std::collections::BTreeMap;
-/// use std::net::SocketAddr;
+/// use std::future::pending;
+/// use std::io;
+/// use std::net::{SocketAddr, TcpListener};
 /// use std::time::Duration;
-/// use rekindle::{Lease, OnExit};
-/// use tokio::net::TcpListener;
+/// use axum::Router;
+/// use rekindle::{BoxError, Lease, OnExit};
+/// use tokio::net::TcpStream;
+/// use tokio::time::sleep;
 /// use tokio_util::sync::CancellationToken;
 ///
-/// async fn serve(listener: Lease<TcpListener>, stop: CancellationToken) {
-///     while let Some(Ok((_connection, _peer))) = stop.run_until_cancelled(listener.accept()).await {
-///         // A task for each connection.
+/// /// What `axum::serve` takes: a listener that ends before the connections are told to end.
+/// struct Leased {
+///     /// `None` when nothing more is accepted. The second one shares the socket of the first.
+///     listener: Option<(Lease<TcpListener>, tokio::net::TcpListener)>,
+///     address: SocketAddr,
+///     stop: CancellationToken,
+/// }
+///
+/// impl Leased {
+///     fn new(listener: Lease<TcpListener>, stop: CancellationToken) -> io::Result<Self> {
+///         let accepting = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
+///         let address = listener.local_addr()?;
+///         Ok(Self { listener: Some((listener, accepting)), address, stop })
 ///     }
+/// }
+///
+/// impl axum::serve::Listener for Leased {
+///     type Io = TcpStream;
+///     type Addr = SocketAddr;
+///
+///     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+///         while let Some((listener, accepting)) = &self.listener {
+///             match self.stop.run_until_cancelled(accepting.accept()).await {
+///                 Some(Ok(accepted)) => return accepted,
+///                 Some(Err(_)) => sleep(Duration::from_millis(100)).await,
+///                 None => match waiting(listener) {
+///                     Ok(accepted) => return accepted,
+///                     Err(_) => self.listener = None,
+///                 },
+///             }
+///         }
+///         pending().await
+///     }
+///
+///     fn local_addr(&self) -> io::Result<SocketAddr> {
+///         Ok(self.address)
+///     }
+/// }
+///
+/// /// A connection that the kernel has accepted already.
+/// fn waiting(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+///     let (stream, peer) = listener.accept()?;
+///     stream.set_nonblocking(true)?;
+///     Ok((TcpStream::from_std(stream)?, peer))
+/// }
+///
+/// async fn serve(listener: Lease<TcpListener>, stop: CancellationToken) -> Result<(), BoxError> {
+///     let leased = Leased::new(listener, stop.clone())?;
+///     let end = async move {
+///         stop.cancelled().await;
+///         // For the first requests on new connections.
+///         sleep(Duration::from_secs(1)).await;
+///     };
+///     Ok(axum::serve(leased, Router::new()).with_graceful_shutdown(end).await?)
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -72,7 +146,11 @@ use members::{Collection, Many, Members};
 ///         "listeners",
 ///         &addresses,
 ///         |addresses| addresses.iter().map(|address| (*address, ())).collect::<BTreeMap<_, _>>(),
-///         async |address, ()| Ok(TcpListener::bind(address).await?),
+///         async |address, ()| {
+///             let listener = TcpListener::bind(address)?;
+///             listener.set_nonblocking(true)?;
+///             Ok(listener)
+///         },
 ///     )
 ///     .timeout(Duration::from_secs(5))
 ///     .runs(serve)
