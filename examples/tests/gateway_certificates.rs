@@ -177,7 +177,7 @@ async fn a_certificate_out_of_its_time_is_a_warning_of_the_report() {
     };
     issue("old", |params| params.not_after = date_time_ymd(2001, 1, 1));
     issue("early", |params| {
-        params.not_before = date_time_ymd(2999, 1, 1)
+        params.not_before = date_time_ymd(2999, 1, 1);
     });
     let read = |name| read(gateway.path(), name);
     let lines = 1 + read("leaf.crt").trim_end().lines().count();
