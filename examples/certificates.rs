@@ -18,9 +18,9 @@ use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 /// A chain of certificates, and the key of the first of them.
 #[derive(Debug)]
 pub struct Pair {
-    /// What a handshake shows and signs with.
+    /// The chain to show in a handshake, and the key to sign it with.
     pub certified: CertifiedKey,
-    /// When the first certificate is valid, in seconds of Unix.
+    /// The time in which the first certificate is valid, in seconds of Unix.
     pub valid: RangeInclusive<i64>,
 }
 
@@ -92,7 +92,7 @@ fn chain(file: &Contents) -> Result<Vec<(usize, CertificateDer<'static>)>, BoxEr
         .collect())
 }
 
-/// When a certificate is valid, if it is one and nothing else.
+/// Returns the time in which a certificate is valid, if it is one and nothing else.
 fn validity(der: &CertificateDer<'_>) -> Option<RangeInclusive<i64>> {
     let (rest, parsed) = X509Certificate::from_der(der).ok()?;
     let (from, to) = (parsed.validity().not_before, parsed.validity().not_after);
@@ -149,7 +149,7 @@ fn private_key(
     })
 }
 
-/// Where something begins in a file.
+/// The beginning of a block in a file.
 struct Begin<'a> {
     /// From 1.
     line: usize,
@@ -157,7 +157,7 @@ struct Begin<'a> {
     label: &'a [u8],
 }
 
-/// All that begins with a label that ends like this, wherever it stands.
+/// The beginnings of all blocks whose label ends like this, wherever in a line they stand.
 fn begins<'a>(pem: &'a [u8], like: &'a [u8]) -> impl Iterator<Item = Begin<'a>> {
     const BEGIN: &[u8] = b"-----BEGIN ";
     let places = pem.windows(BEGIN.len()).enumerate();

@@ -12,15 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection that has just been accepted has for its first request when the task is told to
-/// stop. hyper closes one without a request at once, which resets the request that is on its way.
+/// The time that a connection that has just been accepted has for its first request when the task is told
+/// to stop. hyper closes one without a request at once, which resets the request that is on its way.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// A task for [`runs`](rekindle::Component::runs): serves until it is told to stop, and answers every
 /// connection that the kernel has accepted by then.
 ///
 /// The task that comes after it may accept on the same listener from the commit on. If there is none, the
-/// listener is closed as soon as nobody waits to be accepted.
+/// listener is closed as soon as no connection waits to be accepted.
 ///
 /// # Errors
 ///

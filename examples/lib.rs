@@ -1,4 +1,4 @@
-//! What more than one of the examples needs, or their tests try on their behalf.
+//! Modules that more than one example uses, or that only tests run.
 
 pub mod addresses;
 pub mod certificates;

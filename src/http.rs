@@ -133,14 +133,14 @@
 //!
 //! # A caller that has closed its writing half
 //!
-//! `nc -N` sends its request and then shuts down its side of the connection. The reload runs, but the
-//! answer depends on the server, because a server sees the same end of the stream from a caller that is
-//! gone. hyper's HTTP/1 server ends the connection at once, together with the future of this service,
+//! `nc -N` sends its request and then shuts down its side of the connection. The answer depends on the
+//! server, because a server sees the same end of the stream from a caller that is gone. hyper's HTTP/1
+//! server ends the connection at once, together with the future of this service or before it is called,
 //! unless it was built with
 //! [`half_close(true)`](https://docs.rs/hyper/1/hyper/server/conn/http1/struct.Builder.html#method.half_close);
 //! the `gateway` example sets it for its admin address. `axum::serve` builds hyper without it and has no
-//! setting for it, so there such a caller gets no answer: use a client that keeps its side open, as curl
-//! does.
+//! setting for it, so there such a caller gets no answer, and its reload may not even begin: use a client
+//! that keeps its side open, as curl does.
 
 use std::convert::Infallible;
 use std::fmt;

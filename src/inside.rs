@@ -1,4 +1,4 @@
-//! What code of the app's is part of: the reload that this task works for.
+//! The reload that a task works for.
 //!
 //! The manager's number is there so that asking for a reload from inside one is an error: waiting for it
 //! would never end. The warnings are there so that they reach the report.
@@ -14,7 +14,7 @@ tokio::task_local! {
     static INSIDE: Inside;
 }
 
-/// What a task works for.
+/// The manager and the reload that a task works for.
 #[derive(Clone)]
 pub(crate) struct Inside {
     /// The number of the manager.
@@ -23,7 +23,7 @@ pub(crate) struct Inside {
     warnings: Option<Arc<Warnings>>,
 }
 
-/// What code of the app's has warned of during one reload.
+/// The warnings of the app's functions during one reload.
 #[derive(Default)]
 pub(crate) struct Warnings(Mutex<Vec<Arc<str>>>);
 
@@ -58,7 +58,7 @@ pub(crate) async fn same<F: Future>(inside: Option<Inside>, f: F) -> F::Output {
     }
 }
 
-/// What this task works for.
+/// The reload that this task works for, if it works for one.
 pub(crate) fn current() -> Option<Inside> {
     INSIDE.try_get().ok()
 }

@@ -233,7 +233,7 @@ impl Report {
         &self.steps
     }
 
-    /// What the app's functions [warned](crate::warn) of, whether the reload succeeded or not.
+    /// The [warnings](crate::warn) of the app's functions, whether the reload succeeded or not.
     pub fn warnings(&self) -> impl ExactSizeIterator<Item = &str> {
         self.warnings.iter().map(|warning| &**warning)
     }

@@ -3,8 +3,7 @@
 mod harness;
 
 use std::fs;
-use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use harness::{Answer, Process, Signal, Upstream, command, request, send, until};
@@ -532,19 +531,4 @@ fn the_config_beside_the_app_is_the_default() {
     let app = Process::start("simpleapp", ["-l", "127.0.0.1:0"]);
     let answer = request("GET", app.address(), "/print");
     assert_eq!(answer.body, "I'm Guybrush Threepwood, Mighty Pirate™!\n");
-}
-
-/// `axum::serve` does not answer such a caller, and `rekindle::http` says why.
-#[test]
-fn a_reload_of_a_caller_that_has_closed_its_writing_half_is_made() {
-    let app = App::start(&message("hello"));
-    let mut stream = TcpStream::connect(app.address).unwrap();
-    let ask = b"POST /-/reload HTTP/1.1\r\nhost: a\r\n\r\n";
-    stream.write_all(ask).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
-    until("the reload", || {
-        let reports = app.reports();
-        let triggers = reports.first().map(|report| report["triggers"].clone());
-        (triggers? == json!(["http"])).then_some(())
-    });
 }

@@ -72,7 +72,7 @@ impl Socket {
     }
 }
 
-/// What is open while a reload is prepared.
+/// The addresses that are open while a reload is prepared.
 #[derive(Clone)]
 pub(crate) struct Open {
     pub(crate) listeners: Live<Keyed<SocketAddr, Listener>>,
@@ -80,7 +80,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// Why an address cannot be bound, if that is because of one of these, and what to do about it.
+    /// Returns the reason why an address cannot be bound, with the remedy, if it is one of these.
     fn in_the_way_of(&self, address: &SocketAddr) -> Option<String> {
         if overlap(address, &self.admin) {
             let admin = self.admin;
