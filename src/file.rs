@@ -66,11 +66,16 @@
 //!
 //! # What blocks, and what it costs
 //!
-//! The files of a source are read on a thread of the runtime's blocking pool, with one call at a
-//! time, the watcher's included. A call that does not come back, because a network mount hangs,
-//! runs into the deadline of its component; until it has come back the source is not read again,
-//! and reloads are refused with an error that says where it hangs. If it keeps the process from
-//! ending after a signal, it is named. The contents are parsed by whoever reads, on the runtime.
+//! The files of a source are read on a thread that is started for each read, with one call at a time,
+//! the watcher's included. A call that does not come back, because a network mount hangs, runs into
+//! the deadline of its component; until it has come back the source is not read again, and reloads
+//! are refused with an error that says where it hangs. If it is still running when a signal ends the
+//! process, it is named. The contents are parsed by whoever reads, on the runtime.
+//!
+//! A read for which no thread can be started or no file be opened, because there are too many, is an
+//! error that says so. The watcher tries again with pauses that grow from half a second to half a
+//! minute, so what was saved meanwhile is read when there are fewer. So it is with every error of the
+//! operating system that is not about the file, such as those of a network mount.
 //!
 //! Watching costs a task for each source, and one thread and one inotify instance for each file
 //! system, however many sources have files there. While nothing happens, nothing runs but the poll.
@@ -99,6 +104,7 @@ mod place;
 mod read;
 mod rest;
 mod seen;
+mod setback;
 mod survey;
 mod watch;
 
@@ -440,6 +446,9 @@ impl<T: Send + Sync + 'static> Source for File<T> {
                     return Err(unread.error.into());
                 }
             };
+            if !loaded.may_pass() {
+                place.setback.end();
+            }
             let sights = loaded.sights();
             reading.found(&sights);
             let stamp = Stamp::of_value(&sights);

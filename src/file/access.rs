@@ -3,15 +3,20 @@
 //! A call into the file system may never come back: a network mount hangs for as long as its server
 //! does. Its thread cannot be ended, so there must not be a second one. A call holds the source's one
 //! permit until it is over, whether anybody still waits for it or not, and a call that was given up
-//! is on the roster, so that it is named when it keeps the process from ending.
+//! is on the roster, so that it is named when the process is ended by a signal.
+//!
+//! Each call has a thread of its own, and not one of tokio's pool: where `spawn_blocking` cannot start
+//! a thread, it panics, and its queue keeps the call with the permit. `thread::Builder` returns an
+//! error and drops them.
 
-use std::panic;
+use std::io;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::error::Kind;
@@ -58,7 +63,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`Kind::Stuck`] if the call that is under way does not come back.
+    /// [`Kind::Stuck`] if the call that is under way does not come back, [`Kind::Thread`] if no thread
+    /// can be started.
     ///
     /// # Cancel safety
     ///
@@ -78,21 +84,21 @@ impl Access {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone_from(&weak);
-        let task = tokio::task::spawn_blocking(move || {
-            let _held = (call, permit);
-            work()
-        });
-        let _wait = Wait {
-            call: weak,
-            task: task.abort_handle(),
+        let (sender, receiver) = oneshot::channel();
+        let body = move || {
+            let result = catch_unwind(AssertUnwindSafe(work));
+            // Before the result is there, so that the next call finds the permit.
+            drop((call, permit));
+            // It fails if the call was given up.
+            _ = sender.send(result);
         };
-        match task.await {
-            Ok(result) => Ok(result),
-            Err(error) => match error.try_into_panic() {
-                Ok(payload) => panic::resume_unwind(payload),
-                // The runtime shuts down, and this future is about to be dropped with it.
-                Err(_) => std::future::pending().await,
-            },
+        start(body).map_err(Kind::Thread)?;
+        let _wait = Wait(weak);
+        match receiver.await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(payload)) => panic::resume_unwind(payload),
+            // A runtime with a paused clock shuts down, and drops this future next.
+            Err(_) => std::future::pending().await,
         }
     }
 
@@ -118,17 +124,32 @@ impl Access {
     }
 }
 
-/// Whoever waits for a call. Dropped before the end of the call, it has given up.
-struct Wait {
-    call: Weak<Call>,
-    task: AbortHandle,
+/// Starts a thread that does `work`.
+///
+/// A clock that is paused jumps to the next deadline as soon as the runtime is idle, unless it waits for
+/// its pool: there, which is in tests, `work` is done in the pool.
+fn start(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    if is_clock_paused() {
+        tokio::task::spawn_blocking(work);
+        return Ok(());
+    }
+    let thread = thread::Builder::new().name("rekindle-file".to_owned());
+    thread.spawn(work).map(drop)
 }
+
+/// Returns `true` if the clock of the runtime differs from the real one.
+fn is_clock_paused() -> bool {
+    let before = Instant::now();
+    let now = tokio::time::Instant::now().into_std();
+    now < before || Instant::now() < now
+}
+
+/// Whoever waits for a call. Dropped before the end of the call, it has given up.
+struct Wait(Weak<Call>);
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        // Where it has not begun, there is no need to.
-        self.task.abort();
-        if let Some(call) = self.call.upgrade() {
+        if let Some(call) = self.0.upgrade() {
             call.given_up.get_or_init(Instant::now);
             shutdown::register(&call);
         }

@@ -88,6 +88,7 @@ pub(super) enum Kind {
     TooMany { max: usize },
     Restless,
     Stuck { at: PathBuf },
+    Thread(io::Error),
     Unread,
     Circular { included: PathBuf },
     Endless,
@@ -128,6 +129,11 @@ impl Error {
     /// What kind of error it is.
     pub(super) fn reason(&self) -> Discriminant<Kind> {
         mem::discriminant(&self.0.kind)
+    }
+
+    /// Returns `true` if it may be over without anything having been done to the file.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.0.kind, Kind::Thread(_) | Kind::Io(_))
     }
 
     pub(super) fn is_not_found(&self) -> bool {
@@ -182,6 +188,7 @@ impl fmt::Display for Error {
                 ": an earlier read has not come back from {}; see whether its file system responds",
                 at.display()
             ),
+            Kind::Thread(_) => f.write_str(": cannot start a thread"),
             Kind::TooMany { max } => write!(f, ": more than {max} files match; narrow the pattern"),
             Kind::Unread => f.write_str(
                 ": not read yet; return this error, and the closure is called again when it is",
@@ -238,7 +245,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
             // The operating system knows no values.
-            Kind::Io(error) => Some(error),
+            Kind::Io(error) | Kind::Thread(error) => Some(error),
             _ => None,
         }
     }

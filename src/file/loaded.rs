@@ -76,6 +76,12 @@ impl Loaded {
         }
     }
 
+    /// Returns `true` if something could not be read for a reason that may pass.
+    pub(super) fn may_pass(&self) -> bool {
+        let mut entries = self.0.values();
+        entries.any(|entry| matches!(entry, Entry::Refused(error) if error.may_pass()))
+    }
+
     /// Whether nothing at all is there.
     pub(super) fn is_absent(&self, names: &[Name]) -> bool {
         names.iter().all(|name| match self.0.get(&name.path) {

@@ -10,6 +10,7 @@ use super::names::{self, Name};
 use super::read::Limits;
 use super::rest::Rest;
 use super::seen::Seen;
+use super::setback::Setback;
 use super::survey::Survey;
 use super::watch::{Watching, Way};
 
@@ -18,6 +19,7 @@ pub(super) struct Place {
     pub(super) access: Access,
     pub(super) rest: Rest,
     pub(super) seen: Seen,
+    pub(super) setback: Setback,
     /// What was read last, includes and all.
     names: Mutex<Arc<[Name]>>,
     /// Gone with the watcher.

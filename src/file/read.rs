@@ -62,15 +62,25 @@ impl Limits {
 
 /// Why nothing was read.
 pub(super) struct Unread {
-    /// What does not come to rest. `None` if an earlier call is stuck, which says nothing about what
+    /// Where something is wrong now. `None` if an earlier call is stuck, which says nothing about what
     /// there is now.
-    restless: Option<PathBuf>,
+    path: Option<PathBuf>,
     pub(super) error: Error,
 }
 
 impl Unread {
+    /// There was no call into the file system.
+    fn without_a_call(names: &[Name], kind: Kind) -> Self {
+        let is_stuck = matches!(kind, Kind::Stuck { .. });
+        let path = names.first().map(|name| name.path.clone());
+        Self {
+            path: path.filter(|_| !is_stuck),
+            error: Error::new(&names::first(names), kind),
+        }
+    }
+
     pub(super) fn sights(&self) -> Option<Sights> {
-        let path = self.restless.clone()?;
+        let path = self.path.clone()?;
         Some(BTreeMap::from([(path, Err(self.error.reason()))]))
     }
 }
@@ -84,9 +94,26 @@ enum Attempt {
 ///
 /// # Errors
 ///
-/// If something does not come to rest, or an earlier call does not come back. That one of the files
-/// cannot be read is no error here; it is part of what is found.
+/// If something does not come to rest, an earlier call does not come back, or no thread can be
+/// started. That one of the files cannot be read is no error here; it is part of what is found.
 pub(super) async fn stable(
+    place: &Arc<Place>,
+    names: &Arc<[Name]>,
+    limits: Limits,
+    arming: Arming,
+) -> Result<Loaded, Unread> {
+    let result = at_rest(place, names, limits, arming).await;
+    let may_pass = match &result {
+        Ok(loaded) => loaded.may_pass(),
+        Err(unread) => unread.error.may_pass(),
+    };
+    if may_pass {
+        place.setback.begin();
+    }
+    result
+}
+
+async fn at_rest(
     place: &Arc<Place>,
     names: &Arc<[Name]>,
     limits: Limits,
@@ -98,11 +125,9 @@ pub(super) async fn stable(
     loop {
         let (shared, wanted) = (Arc::clone(place), Arc::clone(names));
         let attempt = move || attempt(&shared, &wanted, limits, arming);
-        let attempt = place.access.run(attempt).await.map_err(|kind| Unread {
-            restless: None,
-            error: Error::new(&names::first(names), kind),
-        });
-        let unrest = match attempt? {
+        let attempt = place.access.run(attempt).await;
+        let attempt = attempt.map_err(|kind| Unread::without_a_call(names, kind))?;
+        let unrest = match attempt {
             Attempt::Read(loaded) => return Ok(loaded),
             Attempt::Wait(unrest) => unrest,
         };
@@ -111,7 +136,7 @@ pub(super) async fn stable(
         if unrest.is_new && start.elapsed() > limits.patience() {
             return Err(Unread {
                 error: Error::new(&unrest.shown, Kind::Restless),
-                restless: Some(unrest.path),
+                path: Some(unrest.path),
             });
         }
         tokio::time::sleep(unrest.wait.saturating_add(SLACK)).await;

@@ -15,6 +15,7 @@ use super::loaded::Sights;
 use super::names;
 use super::place::{Arming, Place};
 use super::read::{self, Limits};
+use crate::race::{Either, race};
 use crate::{BoxError, Notifier, Trigger};
 
 mod armed;
@@ -32,6 +33,10 @@ pub(super) const SAFETY_POLL: Duration = Duration::from_secs(30);
 /// How often, where the kernel refuses to tell.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 
+/// The pause before the first attempt after a read that failed for want of something. It doubles with
+/// each attempt, up to [`SAFETY_POLL`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
 pub(super) struct Watcher {
     name: String,
     place: Arc<Place>,
@@ -41,6 +46,8 @@ pub(super) struct Watcher {
     watching: Arc<Watching>,
     /// Whether the files have to be looked at. Kept here, so that an event outlives a dropped future.
     dirty: bool,
+    /// How often the files were looked at since the last setback began.
+    attempts: u32,
 }
 
 impl Watcher {
@@ -64,26 +71,50 @@ impl Watcher {
             // One look when the notifier is first asked covers all that happened until then, with
             // or without events.
             dirty: true,
+            attempts: 0,
         }
     }
 
     /// Waits for an event, or until it is time to look without one. Whether there was an event.
-    async fn hint(&self) -> bool {
-        let every = match (self.watching.has_events(), self.poll) {
+    async fn hint(&mut self) -> bool {
+        loop {
+            let pause = self.pause();
+            let every = pause.into_iter().chain(self.every()).min();
+            let next = race(self.watching.event(), self.place.setback.began());
+            let next = match every {
+                Some(every) => timeout(jittered(every), next).await,
+                None => Ok(next.await),
+            };
+            match next {
+                Ok(Either::First(())) => return true,
+                // A reload could not read: from here on there is a pause.
+                Ok(Either::Second(())) => {}
+                Err(_) => {
+                    self.attempts += u32::from(pause.is_some());
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// How often the files are looked at without an event.
+    fn every(&self) -> Option<Duration> {
+        match (self.watching.has_events(), self.poll) {
             (Some(true), every) => every,
             // Wanted by the app, so the pace is the app's, too.
             (None, every) => Some(every.unwrap_or(SAFETY_POLL)),
             (Some(false), every) => Some(every.unwrap_or(SAFETY_POLL).min(POLL_WITHOUT_EVENTS)),
-        };
-        match every {
-            Some(every) => timeout(jittered(every), self.watching.event())
-                .await
-                .is_ok(),
-            None => {
-                self.watching.event().await;
-                true
-            }
         }
+    }
+
+    /// How long to wait before the next attempt, while reads fail for want of something.
+    fn pause(&mut self) -> Option<Duration> {
+        if !self.place.setback.lasts() {
+            self.attempts = 0;
+            return None;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.attempts));
+        Some(pause.min(SAFETY_POLL))
     }
 
     /// Waits until no event has come for the quiet time, but not for ever.
