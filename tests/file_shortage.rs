@@ -13,7 +13,7 @@ use std::future::Future;
 use std::panic;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -263,5 +263,36 @@ fn a_file_is_polled_until_events_can_be_had() {
         assert_eq!(log().matches("cannot be watched").count(), 1, "{}", log());
         replace(&path, "three");
         watched.becomes("three", NO_THREAD).await;
+    });
+}
+
+/// Others take and give back the threads that are left, so that now and then there is one for the read
+/// and none for its watcher.
+#[test]
+fn a_watcher_whose_thread_is_refused_does_not_panic() {
+    let name = "a_watcher_whose_thread_is_refused_does_not_panic";
+    as_user(63_007, name, async || {
+        let (_dir, path) = directory();
+        let done = Arc::new(AtomicBool::new(false));
+        let others = [0, 1].map(|_| {
+            let done = Arc::clone(&done);
+            thread::spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    _ = thread::Builder::new().spawn(|| {}).map(|it| it.join());
+                }
+            })
+        });
+        let threads = Threads::at_most(2);
+        for _ in 0..300 {
+            let mut source = file::text(&path).watch();
+            let watch = Source::watch(&mut source).unwrap();
+            _ = source.read(None).await;
+            drop(watch);
+        }
+        drop(threads);
+        done.store(true, Ordering::Relaxed);
+        for other in others {
+            other.join().unwrap();
+        }
     });
 }

@@ -1,23 +1,37 @@
 //! A watcher of the crate `notify` that does not panic.
 //!
-//! `notify` panics on every call, and when it is dropped, if its thread does not run: so it is where
-//! no thread could be started, because the process has as many as it may have.
+//! `notify` panics on every call, and when it is dropped, if its thread does not run. It does not say
+//! when that could not be started, because the process has as many as it may have.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use notify::{EventHandler, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// `None` when it was found that its thread does not run.
+/// `None` when it was found that its thread has ended.
 pub(super) struct Guarded(Option<RecommendedWatcher>);
 
 impl Guarded {
-    pub(super) fn new(handler: impl EventHandler) -> notify::Result<Self> {
-        // Tried first, because what is caught has still been through the app's panic hook.
+    pub(super) fn new(mut handler: impl EventHandler) -> notify::Result<Self> {
+        // Tried first: a watcher without its thread costs an open file for good.
         let attempt = thread::Builder::new().spawn(|| {});
         _ = attempt.map_err(notify::Error::io)?.join();
-        notify::recommended_watcher(handler).map(Some).map(Self)
+        let thread = Arc::new(());
+        let held = Arc::clone(&thread);
+        let watcher = notify::recommended_watcher(move |event| {
+            _ = &held;
+            handler.handle_event(event);
+        })?;
+        // The thread owns the handler, which is gone if it could not be started.
+        if Arc::strong_count(&thread) == 1 {
+            // Dropped, it would panic, and what is caught has still been through the app's panic hook.
+            mem::forget(watcher);
+            return Err(notify::Error::generic("cannot start a thread for it"));
+        }
+        Ok(Self(Some(watcher)))
     }
 
     pub(super) fn watch(&mut self, dir: &Path) -> notify::Result<()> {
@@ -43,7 +57,7 @@ impl Guarded {
             }
             self.end();
         }
-        Err(notify::Error::generic("no thread could be started for it"))
+        Err(notify::Error::generic("its thread has ended"))
     }
 
     fn end(&mut self) {
