@@ -216,6 +216,33 @@ fn a_reload_that_could_not_read_is_made_up_for() {
 }
 
 #[test]
+fn sources_share_the_threads_that_are_left() {
+    let name = "sources_share_the_threads_that_are_left";
+    as_user(63_008, name, async || {
+        let (dir, _) = directory();
+        let mut manager = Manager::new();
+        let mut values = Vec::new();
+        for number in 0..100 {
+            let path = dir.path().join(number.to_string());
+            fs::write(&path, "start").unwrap();
+            let source = file::text(&path);
+            values.push(manager.source(number.to_string(), source).await.unwrap());
+        }
+        let handle = manager.handle();
+        tokio::spawn(manager.run(async |stop| stop.cancelled().await));
+        // The first one starts a thread that stays.
+        handle.reload("test").await.unwrap();
+        let _few = Threads::at_most(3);
+        for number in 0..100 {
+            fs::write(dir.path().join(number.to_string()), "saved").unwrap();
+        }
+        let report = handle.reload("test").await.unwrap();
+        assert_eq!(report.outcome(), Outcome::Applied, "{report}");
+        assert!(values.iter().all(|value| *value.load() == "saved"));
+    });
+}
+
+#[test]
 fn a_save_without_descriptors_is_read_when_there_are_some() {
     let name = "a_save_without_descriptors_is_read_when_there_are_some";
     as_user(63_005, name, async || {

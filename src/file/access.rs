@@ -4,16 +4,10 @@
 //! does. Its thread cannot be ended, so there must not be a second one. A call holds the source's one
 //! permit until it is over, whether anybody still waits for it or not, and a call that was given up
 //! is on the roster, so that it is named when the process is ended by a signal.
-//!
-//! Each call has a thread of its own, and not one of tokio's pool: where `spawn_blocking` cannot start
-//! a thread, it panics, and its queue keeps the call with the permit. `thread::Builder` returns an
-//! error and drops them.
 
-use std::io;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -21,6 +15,8 @@ use tokio::time::timeout;
 
 use super::error::Kind;
 use crate::shutdown::{self, Budget, Roster};
+
+mod thread;
 
 /// How long a call that nobody waits for any more may hold up the next one before that is refused.
 const BRIEF: Duration = Duration::from_secs(1);
@@ -92,7 +88,7 @@ impl Access {
             // It fails if the call was given up.
             _ = sender.send(result);
         };
-        start(body).map_err(Kind::Thread)?;
+        thread::start(body).await.map_err(Kind::Thread)?;
         let _wait = Wait(weak);
         match receiver.await {
             Ok(Ok(result)) => Ok(result),
@@ -122,26 +118,6 @@ impl Access {
         let call = call.upgrade();
         call.is_some_and(|call| call.given_up.get().is_some() || call.since.elapsed() > SLOW)
     }
-}
-
-/// Starts a thread that does `work`.
-///
-/// A clock that is paused jumps to the next deadline as soon as the runtime is idle, unless it waits for
-/// its pool: there, which is in tests, `work` is done in the pool.
-fn start(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    if is_clock_paused() {
-        tokio::task::spawn_blocking(work);
-        return Ok(());
-    }
-    let thread = thread::Builder::new().name("rekindle-file".to_owned());
-    thread.spawn(work).map(drop)
-}
-
-/// Returns `true` if the clock of the runtime differs from the real one.
-fn is_clock_paused() -> bool {
-    let before = Instant::now();
-    let now = tokio::time::Instant::now().into_std();
-    now < before || Instant::now() < now
 }
 
 /// Whoever waits for a call. Dropped before the end of the call, it has given up.

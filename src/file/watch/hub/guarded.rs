@@ -18,7 +18,9 @@ impl Guarded {
     pub(super) fn new(mut handler: impl EventHandler) -> notify::Result<Self> {
         // Tried first: a watcher without its thread costs an open file for good.
         let attempt = thread::Builder::new().spawn(|| {});
-        _ = attempt.map_err(notify::Error::io)?.join();
+        let attempt = attempt
+            .map_err(|error| notify::Error::generic(&format!("cannot start a thread: {error}")));
+        _ = attempt?.join();
         let thread = Arc::new(());
         let held = Arc::clone(&thread);
         let watcher = notify::recommended_watcher(move |event| {
@@ -29,7 +31,7 @@ impl Guarded {
         if Arc::strong_count(&thread) == 1 {
             // Dropped, it would panic, and what is caught has still been through the app's panic hook.
             mem::forget(watcher);
-            return Err(notify::Error::generic("cannot start a thread for it"));
+            return Err(notify::Error::generic("cannot start a thread"));
         }
         Ok(Self(Some(watcher)))
     }
