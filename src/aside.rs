@@ -47,19 +47,23 @@ impl Aside {
         let run = move || {
             let built = (self.enable)(&mut Builder::new_current_thread()).build();
             let handle = built.as_ref().map(|runtime| runtime.handle().clone());
+            let handle = handle.map_err(|error| with_context("cannot start a runtime", error));
             // Sent only once, and the receiver waits for it.
-            let _ = sender
-                .send(handle.map_err(|error| io::Error::new(error.kind(), error.to_string())));
+            let _ = sender.send(handle);
             if let Ok(runtime) = built {
                 runtime.block_on(pending::<()>());
             }
         };
-        thread::Builder::new()
-            .name(self.name.to_owned())
-            .spawn(run)?;
+        let thread = thread::Builder::new().name(self.name.to_owned());
+        let thread = thread.spawn(run);
+        thread.map_err(|error| with_context("cannot start a thread", &error))?;
         let handle = receiver.recv().map_err(io::Error::other)??;
         Ok(runtime.insert(handle).clone())
     }
+}
+
+fn with_context(failed: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{failed}: {error}"))
 }
 
 /// Sleeps until then by the clock of the caller's runtime, which tests may move, or by that of the

@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::os::unix::net::UnixStream;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod ignored;
@@ -20,10 +21,17 @@ use crate::aside::Aside;
 
 static THREAD: Aside = Aside::new("rekindle-signals", Builder::enable_all);
 
+/// The runtime of the thread that hears signals.
+fn runtime() -> io::Result<Handle> {
+    // tokio makes such a pair for the first signal of a process, and panics where it cannot.
+    UnixStream::pair()?;
+    THREAD.runtime()
+}
+
 /// Listens to `kind` from now on. What arrives is kept until it is asked for, several as one.
 pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
     ignored::note();
-    let runtime = THREAD.runtime()?;
+    let runtime = runtime()?;
     let _entered = runtime.enter();
     signal(kind)
 }

@@ -174,7 +174,7 @@ async fn everything_is_logged(log: Arc<Log>) -> Result<(), BoxError> {
         drop(held);
         Ok::<(), BoxError>(())
     });
-    let group = group.grace(Duration::from_millis(10));
+    let group = group.shutdown_timeout(Duration::from_millis(10));
     reload
         .run(async |stop| {
             // The run of the group says in its own way that one actor was late.

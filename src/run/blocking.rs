@@ -1,5 +1,6 @@
 //! Actors that block: a thread for each.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -19,8 +20,7 @@ where
     F: FnOnce(CancellationToken) -> O + Send + 'static,
     O: ActorOutput,
 {
-    // A NUL is the one character that cannot be in the name of a thread.
-    let name = name.replace('\0', "");
+    let name = name.to_string();
     Box::new(|present| {
         Box::pin(async move {
             // A thread cannot be aborted with its task. It is told, at least.
@@ -38,7 +38,10 @@ where
                 // An error means that the group has given up on this actor.
                 let _ = sender.send(result);
             };
-            let failed = |error: std::io::Error| Failure::Error(error.into());
+            let failed = |error: io::Error| {
+                let text = format!("cannot start a thread: {error}");
+                Failure::Error(io::Error::new(error.kind(), text).into())
+            };
             thread::Builder::new()
                 .name(name)
                 .spawn(body)

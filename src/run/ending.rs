@@ -154,7 +154,10 @@ impl Tasks {
             let stuck = stuck.contains_key(&index);
             if actor.aborted && actor.abortable && !stuck {
                 let name = &actor.name;
-                event!(WARN, "actor `{name}` had not returned {share:?} after the stop: aborted");
+                event!(
+                    WARN,
+                    "actor `{name}` had not returned {share:?} after the stop: aborted"
+                );
             } else if actor.aborted {
                 let name = Arc::clone(&actor.name);
                 late.push(Late::Actor { stuck, name });

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::budget::{Budget, Kind, Phase, order};
+use super::budget::{Budget, Kind, Phase};
 
 /// Something that has to come to an end before the process does.
 ///
@@ -29,10 +29,6 @@ pub(crate) trait Roster: Send + Sync {
         Vec::new()
     }
 }
-
-/// How long after a signal something that no manager or group waits for may go on: it was abandoned
-/// before, and waited for in vain.
-const ABANDONED: Duration = Duration::from_secs(5);
 
 static ROSTERS: Mutex<Vec<Weak<dyn Roster>>> = Mutex::new(Vec::new());
 
@@ -116,16 +112,12 @@ pub(crate) enum Overdue {
 /// Returns whether all that runs, and has to end, is over its time: `slack` more than the budget has
 /// passed.
 ///
-/// A read that hangs is part of no budget.
+/// A read that hangs is part of no budget: it is named, and not waited for.
 pub(crate) fn overdue(slack: Duration) -> Overdue {
     let mut longest = None;
     let mut nothing = true;
     for roster in rosters() {
-        let limit = match roster.budget() {
-            Some(budget) => budget.limit(),
-            None => order().map(|order| (order.came, ABANDONED)),
-        };
-        let Some((began, timeout)) = limit else {
+        let Some((began, timeout)) = roster.budget().and_then(|budget| budget.limit()) else {
             continue;
         };
         nothing = false;

@@ -20,7 +20,7 @@ use signal_hook_registry::FORBIDDEN;
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 
-use super::{THREAD, listen, name};
+use super::{listen, name};
 use crate::log::event;
 use crate::shutdown::{self, Order, Overdue, Phase};
 
@@ -74,7 +74,7 @@ impl Stop {
             let text = format!("{} cannot be listened to", name(kind));
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let runtime = THREAD.runtime()?;
+        let runtime = super::runtime()?;
         let idle = shutdown::running().is_empty();
         let mut state = state();
         for &kind in &kinds {
