@@ -13,9 +13,7 @@ mod job;
 mod ledger;
 mod waiting;
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -30,8 +28,8 @@ pub(crate) use job::{BoxFuture, Job, Made};
 pub(crate) use ledger::{Ledger, not_retired};
 use waiting::Waiting;
 
-use crate::StepError;
 use crate::race::{Either, race};
+use crate::{StepError, woken};
 
 /// A poll that takes longer than this is computing, or blocking, and belongs on another core.
 const SLOW: Duration = Duration::from_micros(250);
@@ -55,9 +53,6 @@ pub(crate) struct Crew<T> {
     waiting: Option<Box<Waiting<T>>>,
     /// Whether a poll was slow, so that no step is polled in place any more.
     slow: bool,
-    /// Whether a step was spawned whose task is the next on this very thread, where the next step may
-    /// block it.
-    spawned: bool,
     /// When the clock was looked at last, which is when the last poll ended. What is polled next
     /// begins then, so that each poll costs one look; work in between asks for one of its own.
     now: Moment,
@@ -71,7 +66,6 @@ impl<T: Send + 'static> Crew<T> {
         Self {
             waiting: None,
             slow: false,
-            spawned: false,
             now,
             turn_began: now,
             clock,
@@ -99,7 +93,6 @@ impl<T: Send + 'static> Crew<T> {
                     .waiting
                     .get_or_insert_with(|| Waiting::new(entry.ledger()));
                 waiting.spawn(id, job, in_place.then_some(started));
-                self.spawned = true;
                 self.look();
                 return None;
             }
@@ -120,17 +113,18 @@ impl<T: Send + 'static> Crew<T> {
         finished
     }
 
-    /// Lets other tasks have their turn, if steps were pushed for long enough, or one that waits.
+    /// Lets other tasks have their turn, if steps were pushed for long enough, or if tasks were woken on
+    /// this thread. To be called before each push, and before other code of the app's.
     #[inline]
     pub(crate) async fn breathe(&mut self) {
-        if self.spawned || self.now.after(self.turn_began) > TURN {
+        if woken::is_noted() || self.now.after(self.turn_began) > TURN {
             self.pause().await;
         }
     }
 
     async fn pause(&mut self) {
-        if std::mem::take(&mut self.spawned) {
-            step_back().await;
+        if woken::is_noted() {
+            woken::step_back().await;
             self.look();
         }
         if self.now.after(self.turn_began) > TURN {
@@ -156,33 +150,12 @@ fn has_other_threads() -> bool {
     Handle::current().metrics().num_workers() > 1
 }
 
-/// Lets other threads have the task that was woken last on this one, from which none would take it while
-/// the next step blocks.
-pub(crate) async fn share() {
-    if has_other_threads() {
-        step_back().await;
-    }
-}
-
-/// Lets the next task of this thread go first. If that blocks it, another thread goes on with this
-/// one, as it could not after `yield_now`.
-async fn step_back() {
-    let mut back = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut back, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 /// Runs one step, with its deadline, in place.
 pub(crate) async fn run_alone<T>(
     entry: &Arc<Entry>,
     make: impl FnOnce() -> BoxFuture<'static, T>,
 ) -> Result<T, StepError> {
+    woken::go_first().await;
     let job = Job::start(entry, make)?;
     // Not on the budget that tokio gives a task, which the step may use up; and without a timer for one
     // that is ready at once.

@@ -133,6 +133,7 @@ mod shutdown;
 mod signals;
 mod stateless;
 mod trigger;
+mod woken;
 
 pub use component::{Apply, Component, Each, Inputs, OnExit, Reading, Source, Stamp, Watch};
 pub use error::{BoxError, Error, StepError};

@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-use crate::StepError;
 use crate::escape::Escaped;
 use crate::log::event;
+use crate::{StepError, woken};
 
 /// Calls `f`; a panic becomes an error.
 ///
@@ -52,6 +52,7 @@ impl Wake for QuietWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         wake_quietly(|| self.0.wake_by_ref());
+        woken::note();
     }
 }
 

@@ -87,8 +87,8 @@ struct Refused;
 impl Walk<'_> {
     async fn run(&mut self, held_back: &mut Option<HeldBack>) -> Result<Prepared, Refused> {
         for &source in &self.graph.sources {
-            self.build(source)?;
             self.crew.breathe().await;
+            self.build(source)?;
         }
         if let Some(held) = held_back {
             // Before anything is built from them, so that pools are not opened again and again.
@@ -105,8 +105,8 @@ impl Walk<'_> {
         self.mark_affected();
         loop {
             if let Some(node) = self.free.pop_front() {
-                self.build(node)?;
                 self.crew.breathe().await;
+                self.build(node)?;
             } else if !self.settled.is_empty() {
                 self.tell_dependants();
             } else if let Some(finished) = self.crew.next().await {

@@ -15,7 +15,7 @@ use super::clock::Moment;
 use super::entry::Entry;
 use super::job::Job;
 use super::ledger::{Abort, Failed, Ledger};
-use crate::inside;
+use crate::{inside, woken};
 
 /// Steps that were spawned. Dropping it drops them all.
 pub(super) struct Waiting<T> {
@@ -95,6 +95,7 @@ impl<T: Send + 'static> Waiting<T> {
         };
         let job = inside::same(inside::current(), job);
         let task = self.tasks.set().spawn(job);
+        woken::note();
         let member = Member {
             entry,
             deadline,
@@ -172,10 +173,21 @@ impl<T: Send + 'static> Waiting<T> {
             .expect("only a member has a deadline");
         self.deadlines.remove(&(member.deadline, id));
         member.task.abort();
+        // A task that is aborted is woken, to be dropped.
+        woken::note();
         Finished {
             id,
             result: Err(member.entry.overdue()),
             took: member.took(),
+        }
+    }
+}
+
+impl<T> Drop for Waiting<T> {
+    fn drop(&mut self) {
+        if !self.members.is_empty() {
+            // Their tasks are aborted with the set.
+            woken::note();
         }
     }
 }

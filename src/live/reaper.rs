@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::mpsc::{self, error::SendError};
 
 use super::slot::{Home, Inputs};
-use crate::BoxError;
 use crate::crew::BoxFuture;
 use crate::log::event;
 use crate::panic::{Quiet, catch, drop_quietly};
+use crate::{BoxError, woken};
 
 /// The way to the reaper. All components share it.
 pub(crate) struct Reaper {
@@ -89,9 +89,10 @@ impl Reaper {
     }
 
     fn take(&self, arrival: Arrival) {
-        // Without a reaper the error gives it back.
-        if let Err(SendError(arrival)) = self.arrivals.send(arrival) {
-            end_here(arrival);
+        match self.arrivals.send(arrival) {
+            Ok(()) => woken::note(),
+            // Without a reaper the error gives it back.
+            Err(SendError(arrival)) => end_here(arrival),
         }
     }
 }

@@ -58,6 +58,7 @@ impl Transaction<'_> {
         // First all are asked, so that what is left in `due` when this is given up is really due.
         let mut asked = Vec::new();
         for index in candidates {
+            group.crew.breathe().await;
             let effect = &graph.effects[index];
             let due = effect.entry.watch(|| effect.run.is_due(&now));
             match due {
@@ -65,9 +66,9 @@ impl Transaction<'_> {
                 due => asked.push((index, due)),
             }
             group.crew.look();
-            group.crew.breathe().await;
         }
         for (index, due) in asked {
+            group.crew.breathe().await;
             let effect = &graph.effects[index];
             match due {
                 Ok(_) if self.is_stopped() => {
@@ -77,7 +78,6 @@ impl Transaction<'_> {
                 Ok(_) => group.start(index, || effect.run.start(&now)),
                 Err(error) => group.fail(index, error, Duration::ZERO),
             }
-            group.crew.breathe().await;
         }
         group.finish().await
     }
@@ -86,10 +86,10 @@ impl Transaction<'_> {
         let entry = |index: usize| &hooks[index].entry;
         let mut group = Group::new(self.reload, crew, entry, |_, ()| ());
         for (index, hook) in hooks.iter().enumerate() {
+            group.crew.breathe().await;
             group.start(index, || {
                 Arc::clone(&hook.reloader).start(self.reload.triggers.clone())
             });
-            group.crew.breathe().await;
         }
         group.finish().await
     }

@@ -14,7 +14,7 @@ use crate::crew::{Entry, Job};
 use crate::log::event;
 use crate::notify::DynNotifier;
 use crate::panic::Quiet;
-use crate::{Error, StepError, Trigger};
+use crate::{Error, StepError, Trigger, woken};
 
 /// A notifier, and where its failures go.
 pub(super) struct Attended {
@@ -40,8 +40,9 @@ impl Attended {
                     backoff.reset();
                     self.note(&shared, None);
                     shared.queue.push(Wanted::Reload, trigger);
-                    // A notifier that is always ready must not keep others from running.
-                    tokio::task::yield_now().await;
+                    // The worker was woken, and the notifier may block this thread. One that is always
+                    // ready must not keep others from running, either.
+                    woken::step_back().await;
                 }
                 Err(error) if policy == OnError::Stop => {
                     self.note(&shared, Some(error.clone()));

@@ -13,6 +13,7 @@ use crate::component::Graph;
 use crate::live::{AnySlot, Draft, ErasedSlot, Generation, Generations, Pinned};
 use crate::log::event;
 use crate::race::race;
+use crate::woken;
 
 /// How long old values may be held before that is reported, unless [`Manager::drain`] says
 /// otherwise.
@@ -275,6 +276,7 @@ impl Drains {
             list.drains.extend(drains);
             drop(list);
             self.added.notify_one();
+            woken::note();
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::panic::wake_quietly;
-use crate::{Report, Trigger, Triggers};
+use crate::{Report, Trigger, Triggers, woken};
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl Batch {
         for caller in self.first.into_iter().chain(self.others) {
             // A caller who went away wants no answer.
             wake_quietly(|| drop(caller.send(Arc::clone(report))));
+            woken::note();
         }
     }
 }

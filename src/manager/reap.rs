@@ -19,6 +19,7 @@ use crate::crew::{CENTURY, Clock, Job, Kind, Ledger, Moment, TURN};
 use crate::live::{Arrival, Remains, Retire, ToRetire};
 use crate::log::event;
 use crate::race::{Either, race};
+use crate::woken;
 
 /// An old value that is being [retired](crate::Component::retire): what
 /// [`Status::retiring`](crate::Status::retiring) lists.
@@ -127,6 +128,7 @@ impl Reaping {
                     Arrival::Value(remains) if remains.is_to_retire() => {
                         let deadline = self.drains.deadline();
                         retiring.spawn(retire(remains, Arc::clone(&self.ledger), deadline));
+                        woken::note();
                     }
                     arrival => bury(arrival, now, &self.ledger),
                 }
@@ -140,8 +142,10 @@ impl Reaping {
     }
 }
 
-/// Lets other tasks have their turn, if values have ended for long enough. Gives the time.
+/// Lets other tasks have their turn, if values have ended for long enough, or if tasks were woken on
+/// this thread. Gives the time.
 async fn breathe(clock: Clock, turn_began: &mut Moment) -> Moment {
+    woken::go_first().await;
     let now = clock.now();
     if now.after(*turn_began) <= TURN {
         return now;

@@ -23,7 +23,7 @@ use crate::log::event;
 use crate::panic::{catch, drop_quietly};
 use crate::race::{Either, race};
 use crate::shutdown::{self, Budget, Phase, Place};
-use crate::{AppOutput, BoxError, Error, StepError};
+use crate::{AppOutput, BoxError, Error, StepError, woken};
 
 pub(super) async fn run<A, Fut>(manager: Manager, app: A) -> Result<(), BoxError>
 where
@@ -84,6 +84,8 @@ where
     let serving = serve(Arc::clone(&core), notifiers, closer, failures);
     let serving = Task(tokio::spawn(serving));
 
+    // The app may block this thread, and what was spawned here has to run all the same.
+    woken::step_back().await;
     let (outcome, cut) = app_within(&budget, app, shared.stop.clone()).await;
     budget.begin();
     shared.close();

@@ -25,7 +25,7 @@ use crate::log::event;
 use crate::panic::wake_quietly;
 use crate::race::{Either, race};
 use crate::shutdown::{self, Phase, Place};
-use crate::{Error, OnExit, StepError};
+use crate::{Error, OnExit, StepError, woken};
 
 /// All tasks of one manager.
 pub(super) struct Tasks {
@@ -120,6 +120,7 @@ impl Tasks {
                 state
                     .attended
                     .spawn(shutdown::inside(place, attended.run()));
+                woken::note();
                 stop
             });
             now.insert(serial, stop);
@@ -127,7 +128,10 @@ impl Tasks {
         state.running.insert(index, now);
         drop(state);
         // Wakes tasks, so not under the lock.
-        before.values().for_each(CancellationToken::cancel);
+        for stop in before.values() {
+            stop.cancel();
+            woken::note();
+        }
     }
 
     /// Tells all to stop, and waits for them. Those that have not ended by then are dropped; here they
@@ -250,6 +254,8 @@ impl Attended {
         wake_quietly(|| told.cancel());
         // From here on the value is the task's alone, which may let go of it before it ends.
         self.runnable.start = None;
+        // The token has woken tasks of the app's, and this one may block its thread now.
+        woken::step_back().await;
         let deadline = self.shared.drains.deadline();
         match race(&mut job, self.overdue(deadline)).await {
             Either::First(result) => self.stopped(result),

@@ -13,9 +13,8 @@ use super::core::Core;
 use super::probation::{Previous, Probation, Trial, Verdict};
 use super::reload::{Ending, Reload};
 use crate::component::{HeldBack, Prepared, prepare};
-use crate::crew::share;
 use crate::live::Draft;
-use crate::{Outcome, Step, StepError};
+use crate::{Outcome, Step, StepError, woken};
 
 /// The work of one reload or check.
 pub(super) struct Transaction<'a> {
@@ -61,7 +60,6 @@ impl Transaction<'_> {
         }
         if any {
             core.shared.publication.wake();
-            share().await;
         }
         let mut applied = self.run_effects().await;
         if let Some(probation) = probation.filter(|_| applied.is_ok()) {
@@ -89,6 +87,7 @@ impl Transaction<'_> {
             return Ok(prepared);
         };
         if !draft.changed().is_empty() && !graph.pinned.is_empty() {
+            woken::go_first().await;
             let pending = graph.pending(draft);
             let pending = pending.map_err(|step| reload.log.amend(step))?;
             let mut place = reload
@@ -171,7 +170,6 @@ impl Transaction<'_> {
     /// stays due.
     pub(super) async fn run_back(&self) -> Ending {
         self.core.shared.publication.wake();
-        share().await;
         match self.run_effects().await {
             Ok(()) => Ending::Outcome(Outcome::RolledBack),
             Err(_) => Ending::Outcome(Outcome::Partial),

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::task::yield_now;
 
 use super::reload::Reload;
+use crate::woken;
 
 /// The reload that is under way, if there is one.
 ///
@@ -27,14 +27,13 @@ impl UnderWay {
     }
 
     /// To be called before a reload runs code of the app's.
-    pub(super) async fn begin(&self, reload: &Arc<Reload>) {
+    pub(super) fn begin(&self, reload: &Arc<Reload>) {
         self.replace(reload);
         // AcqRel, here and in `look_away`: whichever comes second sees what the other one has done
         // before. So either the supervisor is woken, or it sees this reload.
         if !self.watched.swap(true, Ordering::AcqRel) {
             self.begun.notify_one();
-            // The supervisor may be next on this very thread, which the app's code may block.
-            yield_now().await;
+            woken::note();
         }
     }
 

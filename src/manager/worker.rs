@@ -15,6 +15,7 @@ use super::transaction::Transaction;
 use crate::crew::{Entry, LETTING_GO, TURN};
 use crate::inside;
 use crate::race::race;
+use crate::woken;
 
 /// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
 /// to go back from, it does that first.
@@ -37,8 +38,10 @@ async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
     let reload = Reload::new(core, asked);
     if waited {
         *turn_began = reload.began;
+        // What the reload before has woken has had this thread meanwhile.
+        woken::forget();
     }
-    core.under_way.begin(&reload).await;
+    core.under_way.begin(&reload);
     if core.shared.stop.is_cancelled() {
         // The supervisor may have looked before this one was there.
         core.under_way.abandon();

@@ -175,12 +175,12 @@ where
                         Ok(Lease::new(Slot::new(&home, value, setting, Some(anchor))))
                     }))
                 };
+                crew.breathe().await;
                 let finished = crew.push(id, &entry, make);
                 keys.push(key);
                 if let Some(finished) = finished {
                     settle(&members, &keys, &mut built, finished)?;
                 }
-                crew.breathe().await;
             }
             while let Some(finished) = crew.next().await {
                 settle(&members, &keys, &mut built, finished)?;
