@@ -25,7 +25,7 @@ pub(crate) use entry::{Entry, Kind};
 pub(crate) use gate::Gate;
 use job::FirstPoll;
 pub(crate) use job::{BoxFuture, Job, Made};
-pub(crate) use ledger::{Ledger, not_retired};
+pub(crate) use ledger::{Abort, Failed, Ledger, not_retired};
 use waiting::Waiting;
 
 use crate::race::{Either, race};

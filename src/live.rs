@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+mod draft;
 mod generation;
 mod guard;
 mod keyed;
@@ -15,7 +16,8 @@ mod select;
 mod slot;
 mod snapshot;
 
-pub(crate) use generation::{Draft, Generation};
+pub(crate) use draft::{Draft, DraftCell};
+pub(crate) use generation::Generation;
 pub use guard::{Guard, Lease};
 pub use keyed::Keyed;
 pub(crate) use keyed::members;

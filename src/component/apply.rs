@@ -9,7 +9,7 @@ use super::builder::{Boxed, Wiring};
 use super::graph::{Applied, Effect, Run};
 use super::inputs::Inputs;
 use crate::crew::{Kind, run_alone};
-use crate::live::Draft;
+use crate::live::{Draft, DraftCell};
 use crate::manager::Manager;
 use crate::panic::Quiet;
 use crate::{Done, Error, inside};
@@ -67,7 +67,7 @@ impl<'m> Apply<'m> {
         let run = Box::new(Applied {
             inputs,
             effect: Quiet::new(&name, effect),
-            seen: Mutex::new(None),
+            pushed: Mutex::default(),
         });
         Self {
             manager,
@@ -113,10 +113,11 @@ impl<'m> Apply<'m> {
         let inputs = wiring.check(&name)?;
         manager.check_name(&name)?;
         let entry = manager.ledger().add(Kind::Effect, &name, timeout);
-        let draft = Draft::on(manager.publication());
+        let draft = DraftCell::new(Draft::on(manager.publication()));
         let first = run_alone(&entry, || run.start(&draft));
         let first = inside::scope(manager.id(), first).await;
-        run.ran_with(first.map_err(|error| Error::start("effect", &name, error))?);
+        first.map_err(|error| Error::start("effect", &name, error))?;
+        run.ran_well();
         manager.graph().add_effect(Effect::new(&entry, inputs, run));
         manager.claim_name(&name);
         Ok(())

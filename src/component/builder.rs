@@ -16,7 +16,7 @@ use super::pin::Pinned;
 use super::runner::{OnExit, One, Runner, Runs};
 use super::source::{Source, Watch};
 use crate::crew::{Kind, run_alone};
-use crate::live::{Draft, Home, Lease, Live, Retire, RetireFn, Selection};
+use crate::live::{Draft, DraftCell, Home, Lease, Live, Retire, RetireFn, Selection};
 use crate::manager::Manager;
 use crate::panic::{Quiet, catch};
 use crate::{BoxError, Built, Done, Error, inside};
@@ -431,8 +431,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         let (build, watch) = catch(make)
             .and_then(|made| made.map_err(|error| entry.failed(error)))
             .map_err(failed)?;
-        let draft = Draft::on(manager.publication());
-        let first = run_alone(&entry, || build.start(&draft, None));
+        let draft = DraftCell::new(Draft::on(manager.publication()));
+        let first = run_alone(&entry, || build.start(&draft));
         let first = inside::scope(manager.id(), first).await.map_err(failed)?;
         let (Fresh::Slot(slot) | Fresh::Collection(slot, _)) = first else {
             unreachable!("a first build has nothing to be unchanged from");

@@ -1,16 +1,15 @@
 //! The components of one manager, and who is built from whom.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::{Future, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::inputs::Bound;
 use super::runner::Runs;
 use crate::crew::{BoxFuture, Entry};
-use crate::live::{AnySlot, Draft, Home, Inputs, Origin, Slot};
-use crate::panic::Quiet;
+use crate::live::{AnySlot, Draft, DraftCell, Home, Inputs, Origin, Slot};
+use crate::panic::{Quiet, drop_quietly};
 use crate::{Built, Done, KeyCounts, Reading, Source, Step};
 
 /// All components and effects. It grows while the app starts, and is fixed once it runs.
@@ -54,9 +53,9 @@ pub(crate) struct Effect {
 /// How a node is built. Each function of the app's in it is in a [`Quiet`] of its own.
 pub(crate) trait Build: Send + Sync {
     /// Whether the inputs are others than those of the committed slot.
-    fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool;
+    fn is_due(&self, draft: &DraftCell) -> bool;
 
-    fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh>;
+    fn start(&self, draft: &DraftCell) -> BoxFuture<'static, Fresh>;
 
     /// Whether it keeps its first value.
     fn is_pinned(&self) -> bool {
@@ -64,7 +63,7 @@ pub(crate) trait Build: Send + Sync {
     }
 
     /// Whether it would have another value, were it not pinned.
-    fn is_pending(&self, _: &Draft) -> bool {
+    fn is_pending(&self, _: &DraftCell) -> bool {
         false
     }
 }
@@ -80,18 +79,14 @@ pub(crate) enum Fresh {
 /// How an effect is run. Each function of the app's in it is in a [`Quiet`] of its own.
 pub(crate) trait Run: Send + Sync {
     /// Whether the inputs are others than when it last ran, or it failed then.
-    fn is_due(&self, draft: &Draft) -> bool;
+    fn is_due(&self, draft: &DraftCell) -> bool;
 
-    /// Runs it; gives its inputs.
-    fn start(&self, draft: &Draft) -> BoxFuture<'static, Pushed>;
+    fn start(&self, draft: &DraftCell) -> BoxFuture<'static, ()>;
 
-    /// It has run well with these inputs. Not part of the run, because one that was given up may come
-    /// to its end later, and nobody cares for its inputs then.
-    fn ran_with(&self, inputs: Pushed);
+    /// The last run has ended well. Not part of the run, because one that was given up may come to its
+    /// end later, and counts for nothing then.
+    fn ran_well(&self);
 }
-
-/// The inputs of one run of an effect, as values of the app's, in a [`Quiet`].
-pub(crate) type Pushed = Box<dyn Any + Send>;
 
 impl Graph {
     /// The components that are closed at the end, with their names.
@@ -123,7 +118,7 @@ impl Graph {
     /// # Errors
     ///
     /// The first comparison that panics.
-    pub(crate) fn pending(&self, draft: &Draft) -> Result<Vec<Arc<str>>, Step> {
+    pub(crate) fn pending(&self, draft: &DraftCell) -> Result<Vec<Arc<str>>, Step> {
         let mut names = Vec::new();
         for Node { entry, build, .. } in self.pinned.iter().map(|&index| &self.nodes[index]) {
             match entry.watch(|| build.is_pending(draft)) {
@@ -201,13 +196,19 @@ pub(super) struct FromSource<S> {
 }
 
 impl<S: Source> Build for FromSource<S> {
-    fn is_due(&self, _: &Draft, _: &AnySlot) -> bool {
+    fn is_due(&self, _: &DraftCell) -> bool {
         true
     }
 
-    fn start(&self, _: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
-        let first = committed.is_none();
-        let stamp = committed.and_then(|slot| slot.stamp());
+    fn start(&self, draft: &DraftCell) -> BoxFuture<'static, Fresh> {
+        let committed = |draft: &Draft| {
+            let committed = draft.committed(self.home.index);
+            committed.map(|slot| slot.stamp())
+        };
+        let Some(committed) = draft.read(committed) else {
+            return given_up();
+        };
+        let (first, stamp) = (committed.is_none(), committed.flatten());
         let (home, source) = (Arc::clone(&self.home), Arc::clone(&self.source));
         Box::pin(async move {
             let (value, new_stamp) = match source.read(stamp).await? {
@@ -228,11 +229,29 @@ impl<S: Source> Build for FromSource<S> {
     }
 }
 
+/// Stands for the build of a reload that was given up, which counts for nothing.
+pub(super) fn given_up() -> BoxFuture<'static, Fresh> {
+    Box::pin(ready(Ok(Fresh::Unchanged)))
+}
+
 /// A component that is computed from others.
 pub(super) struct Derived<B, F> {
     pub(super) home: Arc<Home>,
     pub(super) inputs: B,
     pub(super) build: Quiet<F>,
+}
+
+/// Whether these inputs are others than those that the committed slot of the component was built from.
+pub(super) fn is_due<B: Bound>(index: usize, inputs: &B, draft: &DraftCell) -> bool {
+    let take = |draft: &Draft| {
+        let committed = draft.committed(index)?;
+        Some((inputs.hold(draft), committed.inputs().cloned()))
+    };
+    let Some((held, committed)) = draft.read(take).flatten() else {
+        return false;
+    };
+    let (seen, _) = seen::<(B::Seen, B::Kept)>(committed.as_ref());
+    !inputs.is_unchanged(&held, seen)
 }
 
 impl<B, F, Fut> Build for Derived<B, F>
@@ -241,17 +260,20 @@ where
     F: FnOnce(B::Values) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output: Built> + Send + 'static,
 {
-    fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool {
-        !self.inputs.is_unchanged(draft, seen(committed.inputs()))
+    fn is_due(&self, draft: &DraftCell) -> bool {
+        is_due(self.home.index, &self.inputs, draft)
     }
 
-    fn start(&self, draft: &Draft, _: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
-        let (values, seen) = self.inputs.values(draft);
+    fn start(&self, draft: &DraftCell) -> BoxFuture<'static, Fresh> {
+        let Some(held) = draft.read(|draft| self.inputs.hold(draft)) else {
+            return given_up();
+        };
+        let (values, seen, kept) = self.inputs.values(held);
         let future = F::clone(&self.build)(values);
         let home = Arc::clone(&self.home);
         Box::pin(async move {
             let value = future.await.into_result()?;
-            let inputs = Origin::Built(Arc::new(seen));
+            let inputs = Origin::Built(Arc::new((seen, kept)));
             Ok(Fresh::Slot(Slot::new(&home, value, inputs, None)))
         })
     }
@@ -261,17 +283,30 @@ where
 pub(super) struct Applied<B: Bound, F> {
     pub(super) inputs: B,
     pub(super) effect: Quiet<F>,
-    /// The inputs with which it last ran well; `None` while it runs and when it failed, since nobody
-    /// knows how far it came.
-    pub(super) seen: Mutex<Option<B::Seen>>,
+    pub(super) pushed: Mutex<Pushed<B::Seen>>,
+}
+
+/// The inputs of the runs of an effect.
+pub(super) struct Pushed<S> {
+    /// Those with which it last ran well; `None` while it runs and when it failed, since nobody knows
+    /// how far it came.
+    well: Option<S>,
+    /// Those with which it was started last.
+    tried: Option<S>,
+}
+
+impl<S> Default for Pushed<S> {
+    fn default() -> Self {
+        Self {
+            well: None,
+            tried: None,
+        }
+    }
 }
 
 impl<B: Bound, F> Applied<B, F> {
-    fn set(&self, seen: Option<B::Seen>) {
-        let mut last = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *last, seen);
-        drop(last);
-        drop(before);
+    fn pushed(&self) -> MutexGuard<'_, Pushed<B::Seen>> {
+        self.pushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -281,27 +316,33 @@ where
     F: FnOnce(B::Values) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output: Done> + Send + 'static,
 {
-    fn is_due(&self, draft: &Draft) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        !seen
-            .as_ref()
-            .is_some_and(|seen| self.inputs.is_unchanged(draft, seen))
+    fn is_due(&self, draft: &DraftCell) -> bool {
+        let Some(held) = draft.read(|draft| self.inputs.hold(draft)) else {
+            return true;
+        };
+        let pushed = self.pushed();
+        let well = pushed.well.as_ref();
+        !well.is_some_and(|seen| self.inputs.is_unchanged(&held, seen))
     }
 
-    fn start(&self, draft: &Draft) -> BoxFuture<'static, Pushed> {
-        let (values, seen) = self.inputs.values(draft);
-        let seen = Quiet::new(self.effect.name(), seen);
+    fn start(&self, draft: &DraftCell) -> BoxFuture<'static, ()> {
+        let Some(held) = draft.read(|draft| self.inputs.hold(draft)) else {
+            return Box::pin(ready(Ok(())));
+        };
+        let (values, seen, _) = self.inputs.values(held);
+        let mut pushed = self.pushed();
+        let before = (pushed.well.take(), pushed.tried.replace(seen));
+        drop(pushed);
+        let name = self.effect.name();
+        // Values of the app's: each apart, because the second panic of a drop would end the process.
+        drop_quietly(name, before.0);
+        drop_quietly(name, before.1);
         let future = F::clone(&self.effect)(values);
-        self.set(None);
-        Box::pin(async move {
-            future.await.into_result()?;
-            Ok(Box::new(seen) as Pushed)
-        })
+        Box::pin(async move { future.await.into_result() })
     }
 
-    fn ran_with(&self, inputs: Pushed) {
-        let seen = inputs.downcast::<Quiet<B::Seen>>();
-        let seen = seen.expect("they are of this effect");
-        self.set(Some(seen.into_inner()));
+    fn ran_well(&self) {
+        let mut pushed = self.pushed();
+        pushed.well = pushed.tried.take();
     }
 }

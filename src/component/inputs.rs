@@ -59,15 +59,22 @@ pub trait Inputs: sealed::Sealed {
 /// Inputs that a component holds on to.
 pub(crate) trait Bound: Send + Sync + 'static {
     type Values: Send + 'static;
-    /// What a slot keeps of its inputs: it holds them, and tells later whether they changed.
+    /// The values of the components that are read, taken out of a draft.
+    type Held;
+    /// Tells later whether the inputs changed. It holds no value.
     type Seen: Send + Sync + 'static;
+    /// The values that have to stay for as long as what is built from them.
+    type Kept: Send + Sync + 'static;
 
     /// Calls `f` for each handle.
     fn visit(&self, f: &mut dyn FnMut(Handle<'_>));
 
-    fn values(&self, draft: &Draft) -> (Self::Values, Self::Seen);
+    /// Runs no code of the app's, as the others may.
+    fn hold(&self, draft: &Draft) -> Self::Held;
 
-    fn is_unchanged(&self, draft: &Draft, seen: &Self::Seen) -> bool;
+    fn values(&self, held: Self::Held) -> (Self::Values, Self::Seen, Self::Kept);
+
+    fn is_unchanged(&self, held: &Self::Held, seen: &Self::Seen) -> bool;
 }
 
 /// Which component an input reads.
@@ -89,19 +96,24 @@ impl<'a> Handle<'a> {
 
 impl<T: Send + Sync + 'static> Bound for Live<T> {
     type Values = Lease<T>;
-    type Seen = Lease<T>;
+    type Held = Lease<T>;
+    type Seen = u64;
+    type Kept = Lease<T>;
 
     fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
         f(Handle::of(self));
     }
 
-    fn values(&self, draft: &Draft) -> (Lease<T>, Lease<T>) {
-        let lease = Lease::<T>::new(Slot::share(draft.slot(self.index)));
-        (lease.clone(), lease)
+    fn hold(&self, draft: &Draft) -> Lease<T> {
+        Lease::new(Slot::share(draft.slot(self.index)))
     }
 
-    fn is_unchanged(&self, draft: &Draft, seen: &Lease<T>) -> bool {
-        seen.is(Slot::of(draft.slot(self.index)))
+    fn values(&self, held: Lease<T>) -> (Lease<T>, u64, Lease<T>) {
+        (held.clone(), held.serial(), held)
+    }
+
+    fn is_unchanged(&self, held: &Lease<T>, seen: &u64) -> bool {
+        held.serial() == *seen
     }
 }
 
@@ -111,19 +123,25 @@ where
     U: Clone + PartialEq + Send + Sync + 'static,
 {
     type Values = U;
+    type Held = Lease<T>;
     type Seen = U;
+    type Kept = ();
 
     fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
         f(Handle::of(&self.live));
     }
 
-    fn values(&self, draft: &Draft) -> (U, U) {
-        let part = self.of(draft);
-        (part.clone(), part)
+    fn hold(&self, draft: &Draft) -> Lease<T> {
+        self.live.hold(draft)
     }
 
-    fn is_unchanged(&self, draft: &Draft, seen: &U) -> bool {
-        self.is(draft, seen)
+    fn values(&self, held: Lease<T>) -> (U, U, ()) {
+        let part = self.of(&held);
+        (part.clone(), part, ())
+    }
+
+    fn is_unchanged(&self, held: &Lease<T>, seen: &U) -> bool {
+        self.is(held, seen)
     }
 }
 
@@ -179,19 +197,25 @@ macro_rules! tuple {
 
         impl<$($input: Bound),+> Bound for ($($input,)+) {
             type Values = ($($input::Values,)+);
+            type Held = ($($input::Held,)+);
             type Seen = ($($input::Seen,)+);
+            type Kept = ($($input::Kept,)+);
 
             fn visit(&self, f: &mut dyn FnMut(Handle<'_>)) {
                 $(self.$i.visit(f);)+
             }
 
-            fn values(&self, draft: &Draft) -> (Self::Values, Self::Seen) {
-                let both = ($(self.$i.values(draft),)+);
-                (($(both.$i.0,)+), ($(both.$i.1,)+))
+            fn hold(&self, draft: &Draft) -> Self::Held {
+                ($(self.$i.hold(draft),)+)
             }
 
-            fn is_unchanged(&self, draft: &Draft, seen: &Self::Seen) -> bool {
-                $(self.$i.is_unchanged(draft, &seen.$i))&&+
+            fn values(&self, held: Self::Held) -> (Self::Values, Self::Seen, Self::Kept) {
+                let all = ($(self.$i.values(held.$i),)+);
+                (($(all.$i.0,)+), ($(all.$i.1,)+), ($(all.$i.2,)+))
+            }
+
+            fn is_unchanged(&self, held: &Self::Held, seen: &Self::Seen) -> bool {
+                $(self.$i.is_unchanged(&held.$i, &seen.$i))&&+
             }
         }
     };

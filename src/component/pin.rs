@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::graph::{Build, Fresh};
+use super::graph::{Build, Fresh, given_up};
+use super::inputs::Bound;
 use crate::crew::BoxFuture;
-use crate::live::{AnySlot, Draft, Home, Origin, Selection, Slot};
+use crate::live::{Draft, DraftCell, Home, Origin, Selection, Slot};
 
 /// A component that keeps the value that it had at the start.
 pub(super) struct Pinned<T: Send + Sync + 'static, U: 'static> {
@@ -17,12 +18,15 @@ where
     T: Send + Sync + 'static,
     U: Clone + PartialEq + Send + Sync + 'static,
 {
-    fn is_due(&self, _: &Draft, _: &AnySlot) -> bool {
+    fn is_due(&self, _: &DraftCell) -> bool {
         false
     }
 
-    fn start(&self, draft: &Draft, _: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
-        let value = self.selection.of(draft);
+    fn start(&self, draft: &DraftCell) -> BoxFuture<'static, Fresh> {
+        let Some(held) = draft.read(|draft| self.selection.hold(draft)) else {
+            return given_up();
+        };
+        let value = self.selection.of(&held);
         let slot = Slot::new(&self.home, value, Origin::Kept, None);
         Box::pin(async move { Ok(Fresh::Slot(slot)) })
     }
@@ -31,8 +35,14 @@ where
         true
     }
 
-    fn is_pending(&self, draft: &Draft) -> bool {
-        let value = Slot::<U>::of(draft.slot(self.home.index)).value();
-        !self.selection.is(draft, value)
+    fn is_pending(&self, draft: &DraftCell) -> bool {
+        let take = |draft: &Draft| {
+            let pinned = Slot::<U>::share(draft.slot(self.home.index));
+            (self.selection.hold(draft), pinned)
+        };
+        let Some((held, pinned)) = draft.read(take) else {
+            return false;
+        };
+        !self.selection.is(&held, pinned.value())
     }
 }

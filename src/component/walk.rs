@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::graph::{Fresh, Graph};
 use crate::crew::{Clock, Crew, Finished, Gate, Made};
-use crate::live::Draft;
+use crate::live::{Draft, DraftCell};
 use crate::report::Log;
 use crate::{Action, KeyCounts, Stamp, Step, StepError};
 
@@ -36,7 +36,7 @@ pub(crate) enum Prepared {
 /// Dropping the future drops all builds; nothing of the draft was visible.
 pub(crate) async fn prepare(
     graph: &Graph,
-    draft: &mut Draft,
+    draft: &DraftCell,
     held_back: &mut Option<HeldBack>,
     clock: Clock,
     gate: &Gate,
@@ -69,7 +69,7 @@ pub(crate) type HeldBack = Vec<(usize, Stamp)>;
 
 struct Walk<'a> {
     graph: &'a Graph,
-    draft: &'a mut Draft,
+    draft: &'a DraftCell,
     crew: Crew<Fresh>,
     /// For each affected node, how many of its inputs are not settled yet.
     waiting: BTreeMap<usize, usize>,
@@ -108,7 +108,7 @@ impl Walk<'_> {
                 self.crew.breathe().await;
                 self.build(node)?;
             } else if !self.settled.is_empty() {
-                self.tell_dependants();
+                self.tell_dependants()?;
             } else if let Some(finished) = self.crew.next().await {
                 self.finish(finished)?;
             } else {
@@ -119,25 +119,24 @@ impl Walk<'_> {
 
     /// The first of these, if all of them are still as they are held back.
     fn is_held_back(&self, held_back: &HeldBack) -> Option<usize> {
-        let is = |&(source, stamp): &_| self.draft.slot(source).stamp() == Some(stamp);
         let (first, _) = held_back.first()?;
-        held_back.iter().all(is).then_some(*first)
+        let are_all = |draft: &Draft| {
+            let is = |&(source, stamp): &_| draft.slot(source).stamp() == Some(stamp);
+            held_back.iter().all(is)
+        };
+        self.draft.read(are_all)?.then_some(*first)
     }
 
     /// Fills `waiting`, and `free` with those that wait for nobody.
     fn mark_affected(&mut self) {
         let nodes = &self.graph.nodes;
         let unsettled: Vec<usize> = self.crew.unfinished().map(|(source, _)| source).collect();
-        if unsettled.is_empty() && self.draft.changed().is_empty() {
+        let changed = self.draft.read(|draft| draft.changed().to_vec());
+        let mut reached = changed.unwrap_or_default();
+        if unsettled.is_empty() && reached.is_empty() {
             return;
         }
-        let mut reached: Vec<usize> = self
-            .draft
-            .changed()
-            .iter()
-            .chain(&unsettled)
-            .copied()
-            .collect();
+        reached.extend(&unsettled);
         while let Some(node) = reached.pop() {
             for &dependant in &nodes[node].dependants {
                 if self.waiting.insert(dependant, 0).is_none() {
@@ -160,26 +159,33 @@ impl Walk<'_> {
 
     /// Goes on from all nodes that are settled. Those whose inputs are settled now, and have not
     /// changed, are settled too.
-    fn tell_dependants(&mut self) {
-        let nodes = &self.graph.nodes;
-        while let Some(settled) = self.settled.pop_front() {
-            for &dependant in &nodes[settled].dependants {
-                let inputs = self
-                    .waiting
-                    .get_mut(&dependant)
-                    .expect("it was marked as affected");
-                *inputs -= 1;
-                if *inputs > 0 {
-                    continue;
-                }
-                let mut inputs = nodes[dependant].inputs.iter();
-                match inputs.any(|&input| self.draft.is_changed(input)) {
-                    true => self.free.push_back(dependant),
-                    false => self.settled.push_back(dependant),
+    fn tell_dependants(&mut self) -> Result<(), Refused> {
+        let Self {
+            graph: Graph { nodes, .. },
+            settled,
+            waiting,
+            free,
+            ..
+        } = self;
+        let told = self.draft.read(|draft| {
+            while let Some(node) = settled.pop_front() {
+                for &dependant in &nodes[node].dependants {
+                    let inputs = waiting.get_mut(&dependant);
+                    let inputs = inputs.expect("it was marked as affected");
+                    *inputs -= 1;
+                    if *inputs > 0 {
+                        continue;
+                    }
+                    let mut inputs = nodes[dependant].inputs.iter();
+                    match inputs.any(|&input| draft.is_changed(input)) {
+                        true => free.push_back(dependant),
+                        false => settled.push_back(dependant),
+                    }
                 }
             }
-        }
+        });
         self.crew.look();
+        told.ok_or(Refused)
     }
 
     /// Builds the node, if its inputs are others than before.
@@ -188,9 +194,8 @@ impl Walk<'_> {
             return Err(Refused);
         }
         let node = &self.graph.nodes[index];
-        let (draft, committed) = (&*self.draft, self.draft.committed(index));
-        let made = || match node.build.is_due(draft, committed) {
-            true => Made::Future(node.build.start(draft, Some(committed))),
+        let made = || match node.build.is_due(self.draft) {
+            true => Made::Future(node.build.start(self.draft)),
             false => Made::Ready(Fresh::Unchanged),
         };
         match self.crew.push(index, &node.entry, made) {

@@ -25,7 +25,7 @@ pub(crate) struct Ledger {
     shortest: AtomicU64,
     /// Those that are gone are forgotten.
     steps: Mutex<Vec<Weak<Entry>>>,
-    /// What crews wait for, as long as they do.
+    /// What is ended or let go when a reload is given up, with the moment when it began.
     waiting: Mutex<Vec<(Moment, Weak<dyn Abort>)>>,
     /// Values and errors that are being dropped: so many, and most so quickly, that none has an entry of
     /// its own.
@@ -34,9 +34,10 @@ pub(crate) struct Ledger {
     reaper: Arc<Reaper>,
 }
 
-/// Steps of a crew that wait, and can be ended by others than their crew.
-pub(super) trait Abort: Send + Sync {
-    /// Ends them. Those that have failed by themselves.
+/// What a step that blocks its thread must not keep when its reload is given up: steps of its crew that
+/// wait, and values.
+pub(crate) trait Abort: Send + Sync {
+    /// Ends it, and lets go of what has ended. The steps that have failed by themselves.
     fn abort(&self) -> Vec<Failed>;
 }
 
@@ -149,7 +150,7 @@ impl Ledger {
         dropping.collect()
     }
 
-    pub(super) fn note_waiting(&self, tasks: Weak<dyn Abort>) {
+    pub(crate) fn note_waiting(&self, tasks: Weak<dyn Abort>) {
         let mut waiting = lock(&self.waiting);
         if waiting.len() == waiting.capacity() {
             waiting.retain(|(_, tasks)| tasks.strong_count() > 0);

@@ -1,8 +1,7 @@
-//! An immutable, numbered set of all component values, and the draft of the next one.
+//! An immutable, numbered set of all component values.
 
 use std::sync::Arc;
 
-use super::publication::Publication;
 use super::slot::AnySlot;
 
 /// Slots per chunk. A new generation copies the chunks in which something changed, and the list of
@@ -66,7 +65,7 @@ impl Generation {
     }
 
     /// Puts another slot in this place.
-    fn set(&mut self, index: usize, slot: AnySlot) {
+    pub(super) fn set(&mut self, index: usize, slot: AnySlot) {
         let chunks = Arc::make_mut(&mut self.chunks);
         Arc::make_mut(&mut chunks[index / CHUNK])[index % CHUNK] = slot;
     }
@@ -79,83 +78,5 @@ impl Generation {
             next.set(index, slot);
         }
         next
-    }
-}
-
-/// A generation in the making: what builds see while a reload is prepared.
-///
-/// Dropped without a commit, it tells those who hold values of it that they will not be current.
-pub(crate) struct Draft {
-    publication: Arc<Publication>,
-    base: Generation,
-    next: Generation,
-    /// The components that are others than in `base`, in the order in which they became so.
-    changed: Vec<usize>,
-}
-
-impl Draft {
-    pub(crate) fn on(publication: &Arc<Publication>) -> Self {
-        let base = publication.current();
-        Self {
-            publication: Arc::clone(publication),
-            next: base.clone(),
-            base,
-            changed: Vec::new(),
-        }
-    }
-
-    /// The slot as it will be.
-    pub(crate) fn slot(&self, index: usize) -> &AnySlot {
-        self.next.slot(index)
-    }
-
-    /// The slot as it is.
-    pub(crate) fn committed(&self, index: usize) -> &AnySlot {
-        self.base.slot(index)
-    }
-
-    /// The generation that it is to replace.
-    pub(crate) fn base(&self) -> &Generation {
-        &self.base
-    }
-
-    /// Puts a slot in its place, once.
-    pub(crate) fn replace(&mut self, index: usize, slot: AnySlot) {
-        self.next.set(index, slot);
-        self.changed.push(index);
-    }
-
-    pub(crate) fn is_changed(&self, index: usize) -> bool {
-        !Arc::ptr_eq(self.base.slot(index), self.next.slot(index))
-    }
-
-    /// The components that will change.
-    pub(crate) fn changed(&self) -> &[usize] {
-        &self.changed
-    }
-
-    /// Makes it current. The components that have changed, in the order in which they were added.
-    pub(crate) fn commit(mut self) -> Vec<usize> {
-        let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
-        let mut next = self.next.clone();
-        next.number += 1;
-        next.version += 1;
-        self.publication.publish(next);
-        // Not before: a value that is shown and not current counts as replaced.
-        changed
-            .iter()
-            .for_each(|&index| self.slot(index).show(None));
-        changed
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.changed.is_empty() {
-            let changed = self.changed.iter();
-            changed.for_each(|&index| self.slot(index).discard());
-            self.publication.wake();
-        }
     }
 }

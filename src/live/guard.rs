@@ -116,14 +116,13 @@ impl<T: Send + Sync + 'static> Lease<T> {
         Arc::<Slot<T>>::clone(&self.0)
     }
 
-    /// Whether both hold the same value, not merely an equal one.
-    pub(crate) fn is(&self, slot: &Slot<T>) -> bool {
-        std::ptr::eq(&raw const *self.0, slot)
-    }
-
     /// Resolves when this value is not current, and will not be any more: another one is; or the
     /// component, or the value's key in a [collection](crate::Keyed), is gone; or the reload that built
     /// it was refused, or was a check.
+    ///
+    /// On [probation](crate::Manager::probation) a replacement counts when it has passed: not at the
+    /// commit, because the previous values may become current again. If they do, it is the rolled-back
+    /// ones that are replaced.
     ///
     /// Streams and websockets wait for this beside their work, to end or to take the new value. A
     /// component goes when it is [closed](crate::Live#the-end) at the end of the run, or with the manager

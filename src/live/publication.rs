@@ -33,13 +33,19 @@ pub(crate) struct Publication {
     version: AtomicU64,
     /// The number of the generation in `master`, for those who need no more of it.
     number: AtomicU64,
-    master: Mutex<Generation>,
+    master: Mutex<Master>,
     /// A power of two.
     shards: Box<[Shard]>,
     /// Generations that were replaced while guards held them.
     pinned: Arc<Pinned>,
     /// Wakes those who wait for a change. Holds the version.
     changes: watch::Sender<u64>,
+}
+
+struct Master {
+    current: Generation,
+    /// The generation before, while the current one is on probation: it may become current again.
+    before: Option<Generation>,
 }
 
 /// On a cache line (and its neighbour, which is fetched with it) of its own.
@@ -57,7 +63,10 @@ impl Publication {
             version: AtomicU64::new(first.version),
             number: AtomicU64::new(first.number),
             changes: watch::Sender::new(first.version),
-            master: Mutex::new(first),
+            master: Mutex::new(Master {
+                current: first,
+                before: None,
+            }),
             pinned: Arc::default(),
             shards: (0..shards).map(|_| Shard::default()).collect(),
         })
@@ -110,7 +119,20 @@ impl Publication {
 
     /// The current generation itself, for those who do not read often.
     pub(crate) fn current(&self) -> Generation {
-        lock(&self.master).clone()
+        lock(&self.master).current.clone()
+    }
+
+    /// The current generation, and the one before if that may become current again.
+    pub(super) fn current_and_before(&self) -> (Generation, Option<Generation>) {
+        let master = lock(&self.master);
+        (master.current.clone(), master.before.clone())
+    }
+
+    /// The current generation stays: the one before will not become current again. Nobody is woken yet.
+    pub(crate) fn confirm(&self) {
+        let before = lock(&self.master).before.take();
+        // Not under the lock: the last one to let go sends values to the reaper.
+        drop(before);
     }
 
     /// The number of the current generation.
@@ -132,7 +154,7 @@ impl Publication {
     /// Adds a component and gives its index.
     pub(crate) fn add(&self, slot: &AnySlot) -> usize {
         let current = self.current();
-        self.publish(current.with(Arc::clone(slot)));
+        self.publish(current.with(Arc::clone(slot)), None);
         slot.show(None);
         self.wake();
         current.len()
@@ -144,18 +166,18 @@ impl Publication {
         let closed = components
             .into_iter()
             .map(|(index, name)| (index, Arc::new(Closed(name)) as AnySlot));
-        self.publish(self.current().replacing(closed));
+        self.publish(self.current().replacing(closed), None);
         self.wake();
     }
 
     /// The one place where something becomes visible; nobody is woken yet. There is one publisher at a time: the
-    /// manager's start-up, then its one transaction.
-    pub(super) fn publish(&self, next: Generation) {
-        let version = next.version;
+    /// manager's start-up, then its one transaction. `before` is what may become current again.
+    pub(super) fn publish(&self, current: Generation, before: Option<Generation>) {
+        let (number, version) = (current.number, current.version);
         let mut master = lock(&self.master);
-        let replaced = std::mem::replace(&mut *master, next);
+        let replaced = std::mem::replace(&mut *master, Master { current, before });
         // Under the lock, so that whoever finds a shard behind finds this generation in the master.
-        self.number.store(master.number, Ordering::Relaxed);
+        self.number.store(number, Ordering::Relaxed);
         self.version.store(version, Ordering::Relaxed);
         drop(master);
         drop(replaced);

@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Live;
-use super::generation::Draft;
-use super::slot::Slot;
 use crate::panic::drop_quietly;
 
 /// A part of a component's value: what [`Live::select`] and [`Live::map`] give.
@@ -76,16 +74,14 @@ impl<T: Send + Sync + 'static, U> Selection<T, U> {
         self.part.as_deref().expect("it is there until the drop")
     }
 
-    /// The part in the next generation.
-    pub(crate) fn of(&self, draft: &Draft) -> U {
-        self.part()
-            .get(Slot::of(draft.slot(self.live.index)).value())
+    /// The part of this value.
+    pub(crate) fn of(&self, value: &T) -> U {
+        self.part().get(value)
     }
 
     /// Whether that is equal to this one.
-    pub(crate) fn is(&self, draft: &Draft, part: &U) -> bool {
-        let slot = Slot::of(draft.slot(self.live.index));
-        self.part().is(slot.value(), part)
+    pub(crate) fn is(&self, value: &T, part: &U) -> bool {
+        self.part().is(value, part)
     }
 
     /// The part of the current value.

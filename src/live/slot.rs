@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use super::generation::Generation;
 use super::publication::Publication;
 use super::reaper::{Reaper, Remains, Retire};
 use crate::Stamp;
@@ -138,7 +139,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         &self.home
     }
 
-    /// Whether it is not current, and will not be.
+    /// Whether it is not current, and will not be: not even when a probation fails.
     pub(crate) fn is_replaced(&self) -> bool {
         // Release and Acquire: whoever sees that it was shown sees the publication before that.
         match self.stage.load(Ordering::Acquire) {
@@ -150,16 +151,21 @@ impl<T: Send + Sync + 'static> Slot<T> {
             // All handles are gone, and the manager with them.
             return true;
         };
-        let current = publication.current();
-        let slot = current.slot(self.home.index);
+        let (current, before) = publication.current_and_before();
+        let is_in = |generation: &Generation| self.is_of(generation.slot(self.home.index));
+        !is_in(&current) && !before.as_ref().is_some_and(is_in)
+    }
+
+    /// Whether the slot of its component in a generation is this one, or has it as a member.
+    fn is_of(&self, slot: &AnySlot) -> bool {
         if Self::is_closed(slot) {
-            return true;
+            return false;
         }
         let serial = match self.home.part.as_deref() {
             Some(Part::Member(member)) => member(slot),
             _ => Some(Self::of(slot).serial),
         };
-        serial != Some(self.serial)
+        serial == Some(self.serial)
     }
 
     pub(super) fn is_closed(slot: &AnySlot) -> bool {

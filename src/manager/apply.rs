@@ -46,12 +46,16 @@ impl Transaction<'_> {
         }
         // Until it has run well, an effect counts as due.
         let done = |index: usize| _ = self.core.due().remove(&index);
-        let now = Draft::on(&self.core.shared.publication);
+        let now = &self.reload.draft;
+        let opens = || now.put(Draft::on(&self.core.shared.publication));
+        if !self.reload.gate.unless_given_up(opens) {
+            return Err(Halt::Stopped);
+        }
         let entry = |index: usize| &graph.effects[index].entry;
         let mut crew = Crew::new(self.core.ledger.clock());
-        let mut group = Group::new(self.reload, &mut crew, entry, |index, inputs| {
+        let mut group = Group::new(self.reload, &mut crew, entry, |index| {
             self.reload.gate.unless_given_up(|| {
-                graph.effects[index].run.ran_with(inputs);
+                graph.effects[index].run.ran_well();
                 done(index);
             });
         });
@@ -60,7 +64,7 @@ impl Transaction<'_> {
         for index in candidates {
             group.crew.breathe().await;
             let effect = &graph.effects[index];
-            let due = effect.entry.watch(|| effect.run.is_due(&now));
+            let due = effect.entry.watch(|| effect.run.is_due(now));
             match due {
                 Ok(false) => _ = self.reload.gate.unless_given_up(|| done(index)),
                 due => asked.push((index, due)),
@@ -75,16 +79,18 @@ impl Transaction<'_> {
                     self.skip(&effect.entry);
                     group.halted = group.halted.and(Err(Halt::Stopped));
                 }
-                Ok(_) => group.start(index, || effect.run.start(&now)),
+                Ok(_) => group.start(index, || effect.run.start(now)),
                 Err(error) => group.fail(index, error, Duration::ZERO),
             }
         }
-        group.finish().await
+        let ended = group.finish().await;
+        drop(now.take());
+        ended
     }
 
     async fn run_hooks(&self, crew: &mut Crew<()>, hooks: &[Hook]) -> Result<(), Halt> {
         let entry = |index: usize| &hooks[index].entry;
-        let mut group = Group::new(self.reload, crew, entry, |_, ()| ());
+        let mut group = Group::new(self.reload, crew, entry, |_| ());
         for (index, hook) in hooks.iter().enumerate() {
             group.crew.breathe().await;
             group.start(index, || {
@@ -108,23 +114,22 @@ impl Transaction<'_> {
 
 /// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
 /// of the others.
-struct Group<'a, 'c, T, E, W> {
+struct Group<'a, 'c, E, W> {
     reload: &'a Reload,
-    crew: &'c mut Crew<T>,
+    crew: &'c mut Crew<()>,
     /// The entry of each.
     entry: E,
-    /// Called with what each gave that ran well. The reload may have been given up by then.
+    /// Called for each that ran well. The reload may have been given up by then.
     note_well: W,
     halted: Result<(), Halt>,
 }
 
-impl<'a, 'c, T, E, W> Group<'a, 'c, T, E, W>
+impl<'a, 'c, E, W> Group<'a, 'c, E, W>
 where
-    T: Send + 'static,
     E: Fn(usize) -> &'a Arc<Entry>,
-    W: Fn(usize, T),
+    W: Fn(usize),
 {
-    fn new(reload: &'a Reload, crew: &'c mut Crew<T>, entry: E, note_well: W) -> Self {
+    fn new(reload: &'a Reload, crew: &'c mut Crew<()>, entry: E, note_well: W) -> Self {
         Self {
             reload,
             crew,
@@ -134,7 +139,7 @@ where
         }
     }
 
-    fn start(&mut self, index: usize, make: impl FnOnce() -> BoxFuture<'static, T>) {
+    fn start(&mut self, index: usize, make: impl FnOnce() -> BoxFuture<'static, ()>) {
         if self.reload.gate.is_given_up() {
             return;
         }
@@ -144,13 +149,13 @@ where
         }
     }
 
-    fn end(&mut self, finished: Finished<T>) {
+    fn end(&mut self, finished: Finished<()>) {
         let Finished { id, result, took } = finished;
         match result {
-            Ok(result) => {
+            Ok(()) => {
                 let step = Step::new((self.entry)(id), Action::Ran, took);
                 self.reload.log.add(step);
-                (self.note_well)(id, result);
+                (self.note_well)(id);
             }
             Err(error) => self.fail(id, error, took),
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
 use super::OnError;
-use super::probation::Probation;
+use super::probation::{Previous, Probation};
 use super::shared::Shared;
 use super::tasks::Tasks;
 use super::under_way::UnderWay;
@@ -52,6 +52,14 @@ impl Core {
             ..
         } = &*self.shared;
         drains.add(&self.graph, old, &publication.current(), changed);
+    }
+
+    /// To be called when the generation that is on probation stays, and this one does not come back.
+    pub(super) fn confirm(&self, previous: &Previous) {
+        self.shared.history().on_probation = false;
+        self.shared.publication.confirm();
+        self.shared.publication.wake();
+        self.replaced(&previous.generation, &previous.changed);
     }
 
     /// The effects that are due.

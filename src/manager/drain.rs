@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::component::Graph;
+use crate::crew::Entry;
 use crate::live::{AnySlot, Draft, ErasedSlot, Generation, Generations, Pinned};
 use crate::log::event;
 use crate::race::race;
@@ -66,6 +67,8 @@ pub struct Draining {
     guards: usize,
     leases: usize,
     dependants: Vec<Arc<str>>,
+    /// The steps that were given up and still run, as phrases.
+    given_up: Vec<String>,
 }
 
 impl Draining {
@@ -96,7 +99,8 @@ impl Draining {
         self.guards
     }
 
-    /// How many leases, readers, and values that were built from it hold it.
+    /// How many leases, readers, and values that were built from it hold it; and a step that was handed
+    /// it, blocks its thread, and was given up. `Display` names those.
     pub fn leases(&self) -> usize {
         self.leases
     }
@@ -115,6 +119,8 @@ impl fmt::Display for Draining {
             held_for,
             guards,
             leases,
+            dependants,
+            given_up,
             ..
         } = self;
         write!(f, "component `{component}` ")?;
@@ -130,13 +136,16 @@ impl fmt::Display for Draining {
             plural(*guards),
             plural(*leases)
         )?;
-        for (index, name) in self.dependants.iter().enumerate() {
+        for (index, name) in dependants.iter().enumerate() {
             let before = if index == 0 {
                 ", among them old values of"
             } else {
                 ","
             };
             write!(f, "{before} `{name}`")?;
+        }
+        for step in given_up {
+            write!(f, ", among them that of {step}")?;
         }
         Ok(())
     }
@@ -161,6 +170,8 @@ pub(super) struct Drain {
     component: Arc<str>,
     /// The components that are built from this one, with their names.
     dependants: Arc<[(usize, Arc<str>)]>,
+    /// The steps that are handed values of the component.
+    readers: Arc<[Arc<Entry>]>,
     /// The last one that had it.
     generation: u64,
     /// When its time to drain began.
@@ -188,11 +199,18 @@ impl Drain {
         let dependants: Arc<[_]> = dependants
             .map(|&index| (index, Arc::clone(&graph.nodes[index].entry.name)))
             .collect();
+        let dependants_of = graph.nodes[index].dependants.iter();
+        let builds = dependants_of.map(|&index| &graph.nodes[index].entry);
+        let this = [index];
+        let effects = graph.effects_of(&this);
+        let effects = effects.map(|index| &graph.effects[index].entry);
+        let readers: Arc<[_]> = builds.chain(effects).map(Arc::clone).collect();
         let since = Instant::now();
         goes.into_iter().map(move |slot| Self {
             index,
             component: Arc::clone(slot.name()),
             dependants: Arc::clone(&dependants),
+            readers: Arc::clone(&readers),
             generation,
             since,
             slot: Arc::downgrade(&slot),
@@ -215,6 +233,10 @@ impl Drain {
         let held_for = self.since.elapsed();
         let dependants = self.dependants.iter();
         let dependants = dependants.filter(|(index, _)| old.contains(index));
+        // Those that began later were handed another value.
+        let began_before = |since: Instant| since <= self.since;
+        let holds = |step: &&Arc<Entry>| step.since().is_some_and(began_before);
+        let given_up = self.readers.iter().filter(holds);
         Draining {
             component: Arc::clone(&self.component),
             generation: self.generation,
@@ -223,6 +245,7 @@ impl Drain {
             guards: holders.guards,
             leases: holders.leases,
             dependants: dependants.map(|(_, name)| Arc::clone(name)).collect(),
+            given_up: given_up.map(ToString::to_string).collect(),
         }
     }
 }
@@ -263,7 +286,7 @@ impl Drains {
         let drains = draft.changed().iter();
         let drains = drains.filter(|&&index| graph.nodes[index].drains);
         self.extend(drains.flat_map(|&index| {
-            let (unused, current) = (draft.slot(index), draft.committed(index));
+            let (unused, current) = (draft.slot(index), draft.base().slot(index));
             Drain::of(graph, index, 0, unused, current)
         }));
     }

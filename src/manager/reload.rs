@@ -13,6 +13,7 @@ use super::queue::{Asked, Batch, Wanted};
 use super::transaction::Transaction;
 use crate::crew::{Entry, Gate};
 use crate::inside::Warnings;
+use crate::live::{Draft, DraftCell};
 use crate::report::Log;
 use crate::{Error, Outcome, Report, Step, Triggers};
 
@@ -25,6 +26,8 @@ pub(super) struct Reload {
     pub(super) gate: Gate,
     pub(super) log: Log,
     pub(super) warnings: Arc<Warnings>,
+    /// The values that it works with.
+    pub(super) draft: DraftCell,
     /// Where to put the names of the pinned components that would be others now.
     pub(super) pending: Mutex<Option<Arc<[Arc<str>]>>>,
     /// Where to put how to go back, if it can be on probation.
@@ -89,6 +92,7 @@ impl Reload {
             gate: Gate::new(),
             log: Log::with_capacity(core.graph.sources.len() + core.hooks),
             warnings: Arc::default(),
+            draft: DraftCell::new(Draft::on(&core.shared.publication)),
             pending: Mutex::default(),
             trial: core.probation.as_ref().map(|_| Arc::default()),
             began,
@@ -105,6 +109,7 @@ impl Reload {
             gate: Gate::committed(),
             log: Log::with_capacity(0),
             warnings: Arc::clone(&self.warnings),
+            draft: DraftCell::default(),
             pending: Mutex::default(),
             trial: None,
             began: Instant::now(),
@@ -132,6 +137,14 @@ impl Reload {
         to_come
     }
 
+    /// Lets go of its values, when they will not be current: it changes nothing, or it was given up and a
+    /// step of it that blocks its thread would hold them.
+    pub(super) fn discard(&self, core: &Core) {
+        if let Some(draft) = self.draft.take() {
+            core.shared.drains.add_unused(&core.graph, &draft);
+        }
+    }
+
     /// Ends it, after its gate was shut: tells it, or goes back to the previous generation.
     pub(super) fn conclude(&self, core: &Core, ending: Ending, steps: Vec<Step>) -> Next {
         let Some(mut story) = self.take() else {
@@ -151,8 +164,8 @@ impl Reload {
         let goes_back = outcome == Outcome::Partial && !core.shared.stop.is_cancelled();
         let trial = self.trial.as_ref();
         if let Some((previous, failure)) = trial.and_then(|trial| trial.end(goes_back)) {
-            core.shared.history().on_probation = false;
             if goes_back {
+                core.shared.history().on_probation = false;
                 story.failed = Some(steps);
                 let back = self.back(story);
                 core.under_way.replace(&back);
@@ -160,7 +173,7 @@ impl Reload {
                 Transaction { core, reload }.roll_back(previous);
                 return Next::Back(back);
             }
-            core.replaced(&previous.generation, &previous.changed);
+            core.confirm(&previous);
             if let Some(error) = failure {
                 // It would have ended the run without a probation. Without a receiver the run is over.
                 drop(core.fatal.send(error));
@@ -218,9 +231,13 @@ impl Reload {
         Arc::clone(&history.pending_restart)
     }
 
-    /// Leaves nobody who waits without an answer: that there is none.
-    pub(super) fn abandon(&self) {
+    /// Leaves nobody who waits without an answer: that there is none. Lets go of all values.
+    pub(super) fn abandon(&self, core: &Core) {
         drop(self.take());
+        self.discard(core);
+        if let Some((previous, _)) = self.trial.as_ref().and_then(|trial| trial.end(false)) {
+            core.confirm(&previous);
+        }
     }
 
     fn take(&self) -> Option<Story> {

@@ -38,7 +38,7 @@ pub(super) enum Due {
 
 impl Drop for Supervisor<'_> {
     fn drop(&mut self) {
-        self.core.under_way.abandon();
+        self.core.under_way.abandon(self.core);
     }
 }
 
@@ -98,7 +98,7 @@ impl<'a> Supervisor<'a> {
                     None => false,
                 };
                 if !told {
-                    self.core.under_way.abandon();
+                    self.core.under_way.abandon(self.core);
                     self.employ(Next::Reload);
                 }
             }
@@ -192,6 +192,7 @@ impl<'a> Supervisor<'a> {
             .chain(skipped);
         let steps = reload.log.close(rest);
         self.worker = None;
+        reload.discard(core);
         let_go(core, reload).await;
         match reload.conclude(core, ending, steps) {
             Next::End => {}

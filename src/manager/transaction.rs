@@ -25,14 +25,15 @@ pub(super) struct Transaction<'a> {
 impl Transaction<'_> {
     pub(super) async fn run(&self) -> Ending {
         let Self { core, reload } = *self;
-        let mut draft = Draft::on(&core.shared.publication);
-        match self.prepare(&mut draft).await {
+        match self.prepare().await {
             Ok(Prepared::Ready) => {}
-            Ok(Prepared::HeldBack(source)) => return self.hold_back(&draft, source).await,
+            Ok(Prepared::HeldBack(source)) => return self.hold_back(source).await,
             // Whatever failed, the log says so.
-            _ => return self.discard(&draft, Outcome::Rejected),
+            _ => return self.discard(Outcome::Rejected),
         }
-        let changed = draft.changed().to_vec();
+        let Some(changed) = reload.draft.read(|draft| draft.changed().to_vec()) else {
+            return Ending::Interrupted;
+        };
         let any = !changed.is_empty();
         if reload.check {
             let outcome = if any {
@@ -40,17 +41,18 @@ impl Transaction<'_> {
             } else {
                 Outcome::Unchanged
             };
-            return self.discard(&draft, outcome);
+            return self.discard(outcome);
         }
         let probation = core.probation.as_ref().filter(|_| any);
         if probation.is_some()
             && let Some(step) = self.busy(&changed)
         {
             reload.log.add(step);
-            return self.discard(&draft, Outcome::Rejected);
+            return self.discard(Outcome::Rejected);
         }
         let committed = reload.gate.commit(|| {
-            if any {
+            let draft = reload.draft.take().filter(|_| any);
+            if let Some(draft) = draft {
                 self.commit(draft, reload.trial.as_ref());
             }
         });
@@ -74,8 +76,9 @@ impl Transaction<'_> {
     }
 
     /// Builds what is to be committed, and looks at everything that may refuse it.
-    async fn prepare(&self, draft: &mut Draft) -> Result<Prepared, ()> {
+    async fn prepare(&self) -> Result<Prepared, ()> {
         let Self { core, reload } = *self;
+        let draft = &reload.draft;
         let (graph, clock) = (&core.graph, core.ledger.clock());
         let on_probation = core.probation.is_some();
         let mut held = on_probation.then(|| core.held_back().clone()).flatten();
@@ -86,7 +89,8 @@ impl Transaction<'_> {
         let Prepared::Ready = prepared else {
             return Ok(prepared);
         };
-        if !draft.changed().is_empty() && !graph.pinned.is_empty() {
+        let any = draft.read(|draft| !draft.changed().is_empty());
+        if any == Some(true) && !graph.pinned.is_empty() {
             woken::go_first().await;
             let pending = graph.pending(draft);
             let pending = pending.map_err(|step| reload.log.amend(step))?;
@@ -100,17 +104,16 @@ impl Transaction<'_> {
     }
 
     /// Ends a reload that changes nothing. What it has built is on its way to be retired.
-    fn discard(&self, draft: &Draft, outcome: Outcome) -> Ending {
-        let Self { core, .. } = *self;
-        core.shared.drains.add_unused(&core.graph, draft);
+    fn discard(&self, outcome: Outcome) -> Ending {
+        self.reload.discard(self.core);
         Ending::Outcome(outcome)
     }
 
     /// Refuses what would only fail its probation again.
-    async fn hold_back(&self, draft: &Draft, source: usize) -> Ending {
+    async fn hold_back(&self, source: usize) -> Ending {
         let Self { core, reload } = *self;
         reload.log.add(self.failed_before(source));
-        let refused = self.discard(draft, Outcome::Rejected);
+        let refused = self.discard(Outcome::Rejected);
         // What could not be done when it was rolled back is not held back with it. It is no part of
         // what is refused, so a stop lets it come to its end.
         reload.only_make_up();
@@ -130,8 +133,7 @@ impl Transaction<'_> {
             Verdict::Failed(error) => error,
             Verdict::Passed => match trial.pass(&reload.gate) {
                 Ok(Some(previous)) => {
-                    core.shared.history().on_probation = false;
-                    core.replaced(&previous.generation, &previous.changed);
+                    core.confirm(&previous);
                     return Ok(());
                 }
                 Ok(None) => return Err(Halt::Stopped),
@@ -202,7 +204,7 @@ impl Transaction<'_> {
         let Self { core, .. } = *self;
         let previous = draft.base().clone();
         let stamps = trial.map(|_| self.stamps(&draft));
-        let changed = draft.commit();
+        let changed = draft.commit(trial.is_some());
         core.due().extend(core.graph.effects_of(&changed));
         let current = core.shared.publication.current();
         // Before the tasks are started, which may fail it.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::core::Core;
 use super::reload::Reload;
 use crate::woken;
 
@@ -48,10 +49,10 @@ impl UnderWay {
     }
 
     /// Gives up what is under way, and tells those who wait for it that there is no report.
-    pub(super) fn abandon(&self) {
+    pub(super) fn abandon(&self, core: &Core) {
         if let Some(reload) = self.end() {
             _ = reload.gate.give_up();
-            reload.abandon();
+            reload.abandon(core);
         }
     }
 

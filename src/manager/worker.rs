@@ -44,7 +44,7 @@ async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
     core.under_way.begin(&reload);
     if core.shared.stop.is_cancelled() {
         // The supervisor may have looked before this one was there.
-        core.under_way.abandon();
+        core.under_way.abandon(core);
         return Next::End;
     }
     let transaction = Transaction {

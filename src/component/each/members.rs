@@ -5,18 +5,22 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::{Future, ready};
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::component::graph::{Build, Fresh, seen};
+use crate::component::graph::{Build, Fresh, given_up, is_due, seen};
 use crate::component::inputs::Bound;
 use crate::component::runner::{Runnable, Runner};
-use crate::crew::{BoxFuture, Crew, Entry, Finished, Kind, LETTING_GO, Ledger, Made};
+use crate::crew::{
+    Abort, BoxFuture, Crew, Entry, Failed, Finished, Kind, LETTING_GO, Ledger, Made,
+};
 use crate::escape::Escaped;
-use crate::live::{AnySlot, Draft, Home, Inputs, Keyed, Lease, Origin, Part, Retire, Slot};
+use crate::live::{
+    AnySlot, Draft, DraftCell, Home, Inputs, Keyed, Lease, Origin, Part, Retire, Slot,
+};
 use crate::panic::Quiet;
 use crate::{BoxError, Built, Done, KeyCounts, StepError};
 
@@ -112,39 +116,46 @@ where
     K: Key,
     S: Setting,
 {
-    fn is_due(&self, draft: &Draft, committed: &AnySlot) -> bool {
+    fn is_due(&self, draft: &DraftCell) -> bool {
         // If that is busy, the start says so.
         let _telling = self.members.telling.enter();
-        !self.inputs.is_unchanged(draft, seen(committed.inputs()))
+        is_due(self.members.collection.index, &self.inputs, draft)
     }
 
-    fn start(&self, draft: &Draft, committed: Option<&AnySlot>) -> BoxFuture<'static, Fresh> {
+    fn start(&self, draft: &DraftCell) -> BoxFuture<'static, Fresh> {
         let Ok(_telling) = self.members.telling.enter() else {
             return Box::pin(ready(Err(StepError::busy().into())));
         };
-        let (values, seen) = self.inputs.values(draft);
-        let inputs: Inputs = Arc::new(seen);
+        let Some(held) = draft.read(|draft| self.inputs.hold(draft)) else {
+            return given_up();
+        };
+        let (values, seen, kept) = self.inputs.values(held);
+        let inputs: Inputs = Arc::new((seen, kept));
         let settings = F::clone(&self.settings)(values);
-        let mut built: Keyed<K, Value<Fut>> = Keyed(BTreeMap::new());
-        let mut due = Vec::new();
-        let before = committed.map(|slot| Slot::<Keyed<K, Value<Fut>>>::of(slot).value());
+        let committed = |draft: &Draft| draft.committed(self.members.collection.index).cloned();
+        let Some(committed) = draft.read(committed) else {
+            return given_up();
+        };
+        let before = committed.as_ref();
+        let before = before.map(|slot| Slot::<Keyed<K, Value<Fut>>>::of(slot).value());
+        let name = &self.members.collection.name;
+        let leases = Leases::new(&self.members.ledger);
+        let (mut keys, mut due) = (Vec::new(), Vec::new());
         let mut counts = Box::new(KeyCounts::default());
         for (key, setting) in settings {
             let known = before.and_then(|before| before.get(&key));
             match known {
                 Some(lease) if is_built_from(lease, &setting) => {
                     counts.kept += 1;
-                    built.0.insert(key, lease.clone());
+                    leases.add(keys.len(), lease.clone());
+                    keys.push(Quiet::new(name, key));
                 }
                 _ => {
                     match known {
                         Some(_) => counts.changed += 1,
                         None => counts.added += 1,
                     }
-                    let (name, home) = (
-                        &self.members.collection.name,
-                        self.members.home::<K, Value<Fut>>(&key),
-                    );
+                    let home = self.members.home::<K, Value<Fut>>(&key);
                     due.push((home, Quiet::new(name, key), Quiet::new(name, setting)));
                 }
             }
@@ -157,8 +168,7 @@ where
             let names = due.iter().map(|(home, ..)| &home.name);
             let busy = members.running(names).await;
             let mut crew = Crew::new(members.ledger.clock());
-            let mut keys = Vec::new();
-            for (id, (home, key, setting)) in due.into_iter().enumerate() {
+            for (home, key, setting) in due {
                 if busy.contains(&home.name) {
                     return Err(failed(&*key, StepError::busy()));
                 }
@@ -176,18 +186,65 @@ where
                     }))
                 };
                 crew.breathe().await;
-                let finished = crew.push(id, &entry, make);
+                let finished = crew.push(keys.len(), &entry, make);
                 keys.push(key);
                 if let Some(finished) = finished {
-                    settle(&members, &keys, &mut built, finished)?;
+                    settle(&members, &keys, &leases, finished)?;
                 }
             }
             while let Some(finished) = crew.next().await {
-                settle(&members, &keys, &mut built, finished)?;
+                settle(&members, &keys, &leases, finished)?;
+            }
+            let Some(leases) = leases.take() else {
+                return Ok(Fresh::Unchanged);
+            };
+            let _telling = members.telling.enter()?;
+            let mut keys: Vec<_> = keys.into_iter().map(Some).collect();
+            let mut built = Keyed(BTreeMap::new());
+            for (id, lease) in leases {
+                let key = keys[id].take().expect("each key has one lease");
+                built.0.insert(key.into_inner(), lease);
             }
             let slot = Slot::new(&members.collection, built, Origin::Built(inputs), None);
             Ok(Fresh::Collection(slot, counts))
         })
+    }
+}
+
+/// The values of a collection in the making, by the places of their keys. They are let go when the
+/// reload is given up, so that one member that blocks its thread does not hold the others.
+struct Leases<V: Send + Sync + 'static>(Mutex<Option<Places<V>>>);
+
+type Places<V> = Vec<(usize, Lease<V>)>;
+
+impl<V: Send + Sync + 'static> Leases<V> {
+    fn new(ledger: &Ledger) -> Arc<Self> {
+        let leases = Arc::new(Self(Mutex::new(Some(Vec::new()))));
+        let made: Weak<Self> = Arc::downgrade(&leases);
+        ledger.note_waiting(made);
+        leases
+    }
+
+    fn add(&self, id: usize, lease: Lease<V>) {
+        if let Some(leases) = &mut *self.lock() {
+            leases.push((id, lease));
+        }
+    }
+
+    /// `None` if the reload was given up.
+    fn take(&self) -> Option<Places<V>> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Places<V>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: Send + Sync + 'static> Abort for Leases<V> {
+    fn abort(&self) -> Vec<Failed> {
+        drop(self.take());
+        Vec::new()
     }
 }
 
@@ -198,13 +255,16 @@ type Value<Fut> = <<Fut as Future>::Output as Built>::Value;
 fn settle<K: Key, V: Send + Sync + 'static>(
     members: &Members,
     keys: &[Quiet<K>],
-    built: &mut Keyed<K, V>,
+    leases: &Leases<V>,
     Finished { id, result, .. }: Finished<Lease<V>>,
 ) -> Result<(), BoxError> {
-    let _telling = members.telling.enter()?;
-    let key = &*keys[id];
-    let lease = result.map_err(|error| failed(key, error))?;
-    built.0.insert(key.clone(), lease);
+    match result {
+        Ok(lease) => leases.add(id, lease),
+        Err(error) => {
+            let _telling = members.telling.enter()?;
+            return Err(failed(&*keys[id], error));
+        }
+    }
     Ok(())
 }
 
