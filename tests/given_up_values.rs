@@ -291,7 +291,7 @@ async fn unused_value_is_retired_after_a_build_that_blocks_is_given_up() {
         let held: Vec<&str> = status.draining().iter().map(|it| it.component()).collect();
         assert_eq!(held, ["other"]);
         let held = status.draining()[0].to_string();
-        let by = "by 0 guards and 1 lease, among them that of component `blocks`, running for";
+        let by = "leases, among them those of component `blocks`, running for";
         assert!(held.contains(by), "{held}");
         drop(pool);
         barrier.open();

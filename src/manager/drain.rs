@@ -145,7 +145,7 @@ impl fmt::Display for Draining {
             write!(f, "{before} `{name}`")?;
         }
         for step in given_up {
-            write!(f, ", among them that of {step}")?;
+            write!(f, ", among them those of {step}")?;
         }
         Ok(())
     }

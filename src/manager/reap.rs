@@ -122,6 +122,8 @@ impl Reaping {
             if let Either::First(()) = race(ended, race(saying.as_mut(), work)).await {
                 ends = true;
             }
+            // Whatever this task has woken has run by now.
+            woken::forget();
             for arrival in arrived.drain(..) {
                 let now = breathe(self.ledger.clock(), &mut turn_began).await;
                 match arrival {
@@ -133,6 +135,7 @@ impl Reaping {
                     arrival => bury(arrival, now, &self.ledger),
                 }
             }
+            woken::go_first().await;
         }
         self.arrivals.close();
         while let Some(arrival) = self.arrivals.recv().await {
