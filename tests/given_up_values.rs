@@ -83,7 +83,7 @@ impl Values {
 }
 
 fn manager() -> Manager {
-    Manager::new().grace(GRACE)
+    Manager::new().shutdown_timeout(GRACE)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -56,6 +56,7 @@ async fn ask(admin: &Admin, method: &str, path: &str) -> Value {
     let request = Request::builder()
         .method(method)
         .uri(path)
+        .header("host", "localhost")
         .body(())
         .unwrap();
     let response = admin.clone().call(request).await.unwrap();

@@ -247,7 +247,7 @@ async fn stop_retires_the_values_while_a_reloader_blocks() {
     let barrier = Barrier::default();
     let heard = Heard::new();
     let retired = heard.clone();
-    let mut reload = Manager::new().grace(Duration::from_secs(1));
+    let mut reload = Manager::new().shutdown_timeout(Duration::from_secs(1));
     let pool = reload.source("pool", async || Ok(()));
     let pool = pool.retire(async move |()| retired.note("pool"));
     pool.await.unwrap();
