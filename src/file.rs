@@ -80,10 +80,30 @@
 //! Watching costs a task for each source, and one thread and one inotify instance for each file
 //! system, however many sources have files there. While nothing happens, nothing runs but the poll.
 //!
+//! # What a format means
+//!
+//! JSON, TOML and YAML become the same tree first, and the value is deserialized from that. So these
+//! hold for all of them:
+//!
+//! - A key that is twice in a map is an error, with the place of the second.
+//! - A struct is a map. A list in its place, which serde would take field by field, is an error.
+//! - An enum is the name of a variant, or a map with that as its only key. YAML's `!Name` is another
+//!   way to write it.
+//! - Integers have up to 128 bits. Keys that are numbers are written as numbers are: `8080`.
+//! - More than 128 lists and maps inside each other are an error.
+//!
+//! YAML's merge keys (`<<: *defaults`) are merged: the keys of the map itself win, and of several maps
+//! the earlier one. A file has one document. What all aliases together repeat is limited to 16 MiB.
+//! TOML's dates and times are for `toml::value::Datetime` and its parts; a `String` does not take them.
+//!
+//! The tree is made for configuration, so two types work with their own parser only:
+//! `serde_json::value::RawValue`, and those that borrow from the text.
+//!
 //! # What an error says
 //!
 //! Path, line, column, key, and what was expected; never a value, because a configuration file
-//! holds passwords and errors end in logs: see [`Error`].
+//! holds passwords and errors end in logs: see [`Error`]. For a file that holds no secrets,
+//! [`File::show_values`] lets the messages be complete.
 
 use std::fmt;
 use std::path::Path;
@@ -392,6 +412,7 @@ struct Plan {
     events: bool,
     trigger: Trigger,
     poll: Option<Duration>,
+    shows_values: bool,
     place: Arc<Place>,
 }
 
@@ -412,6 +433,7 @@ impl<T: Send + Sync + 'static> File<T> {
                 events: true,
                 trigger: "file".into(),
                 poll: Some(watch::SAFETY_POLL),
+                shows_values: false,
                 place: Arc::default(),
             },
         }
@@ -432,6 +454,7 @@ impl<T: Send + Sync + 'static> Source for File<T> {
             roots,
             limits,
             place,
+            shows_values,
             ..
         } = &self.plan;
         let mut names = Arc::clone(roots);
@@ -456,7 +479,7 @@ impl<T: Send + Sync + 'static> Source for File<T> {
                 place.settle_on(names, &sights);
                 return Ok(Reading::Unchanged);
             }
-            let includes = Includes::new(Arc::clone(roots), loaded);
+            let includes = Includes::new(Arc::clone(roots), loaded, *shows_values);
             // The type is the app's, so this may take any time: it happens here, where whoever polls
             // sees that it does.
             let built = (self.build)(&includes);

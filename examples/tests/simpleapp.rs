@@ -194,11 +194,11 @@ fn an_invalid_file_changes_nothing_and_the_caller_is_told_where_it_is_wrong() {
         // Not JSON.
         (format!("{{\n  \"printer\": {secret}\n}}"), "2:14"),
         // Not the type.
-        (format!("{{\n  \"printer\": \"{secret}\"\n}}"), "2:22"),
+        (format!("{{\n  \"printer\": \"{secret}\"\n}}"), "2:14"),
         // An unknown key.
         (
             format!("{{ \"printer\": {{ \"message\": \"{secret}\",\n  \"massage\": 1 }} }}"),
-            "2:11",
+            "2:3",
         ),
     ] {
         app.file.write(&invalid);

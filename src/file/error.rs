@@ -20,16 +20,14 @@ use crate::escape::Escaping;
 /// config.json:3:15: printer.message: invalid type, expected a string
 /// ```
 ///
-/// **No value is ever in it**, neither in `Display` nor in `Debug` nor in the causes. The messages
-/// of serde and of the parsers quote values and whole lines, so they are taken apart and only what
-/// is known to be the program's own text is kept. The message of an app's own `Deserialize`
-/// (`Error::custom`) is withheld, because it usually quotes the value; put what is wanted into the
-/// *expected* part of `invalid_value`, which is kept up to its first comma. Keys are shown, unless
-/// they have characters or a length that keys do not have; then they are shown as `?`.
-///
-/// One thing cannot be told apart: a message of the app's own that has, word for word, the form of
-/// one of serde's, as `invalid length 7, expected 16 letters instead of hunter2` has. Of such a
-/// message the part is kept that with serde is the expectation, or the name of a field.
+/// **No value is ever in it**, neither in `Display` nor in `Debug` nor in the causes, unless the app
+/// asked for that with [`File::show_values`](super::File::show_values). The messages of serde and of
+/// the parsers quote values and whole lines, so only what is known to be the program's own text is
+/// kept. Of a message of an app's own `Deserialize` (`Error::custom`) nothing is: it usually quotes the
+/// value. But one that is, word for word, a literal of std or of a well-known crate is shown, such as
+/// `invalid socket address syntax`. For your own types, put what is wanted into the *expected* part of
+/// `invalid_value`, which is kept up to its first comma. Keys are shown, unless they have characters or
+/// a length that keys do not have; then they are shown as `?`.
 ///
 /// From the error of a reload it is had with [`StepError::inner`](crate::StepError::inner):
 ///
@@ -60,7 +58,7 @@ use crate::escape::Escaping;
 /// let error = file::json::<Config>(&path).read(None).await.err().unwrap();
 /// let error = error.downcast_ref::<file::Error>().unwrap();
 /// assert_eq!(error.path(), path);
-/// assert_eq!((error.line(), error.column()), (Some(2), Some(19)));
+/// assert_eq!((error.line(), error.column()), (Some(2), Some(11)));
 /// assert_eq!(error.key(), Some("port"));
 /// assert!(error.to_string().contains("expected u16"));
 /// assert!(!error.to_string().contains("hunter2"));

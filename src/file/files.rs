@@ -88,7 +88,11 @@ impl<'a> IntoIterator for &'a Files {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Contents(Arc<Inner>);
+pub struct Contents {
+    inner: Arc<Inner>,
+    /// Whether errors may have values in them.
+    shows_values: bool,
+}
 
 struct Inner {
     name: Name,
@@ -100,20 +104,29 @@ struct Inner {
 impl Contents {
     pub(super) fn new(name: Name, id: FileId, bytes: Vec<u8>) -> Self {
         let stamp = Stamp::of(&bytes);
-        Self(Arc::new(Inner {
-            name,
-            id,
-            bytes,
-            stamp,
-        }))
+        Self {
+            inner: Arc::new(Inner {
+                name,
+                id,
+                bytes,
+                stamp,
+            }),
+            shows_values: false,
+        }
+    }
+
+    /// The same file, whose errors may have values in them or not.
+    pub(super) fn showing_values(mut self, shows_values: bool) -> Self {
+        self.shows_values = shows_values;
+        self
     }
 
     pub(super) fn id(&self) -> &FileId {
-        &self.0.id
+        &self.inner.id
     }
 
     pub(super) fn name(&self) -> &Name {
-        &self.0.name
+        &self.inner.name
     }
 
     /// The path, as the app named it. If a pattern stands for the file, its directory is as named.
@@ -123,12 +136,12 @@ impl Contents {
 
     /// The bytes, as they are in the file.
     pub fn bytes(&self) -> &[u8] {
-        &self.0.bytes
+        &self.inner.bytes
     }
 
     /// The digest of the bytes, of use within this process only.
     pub fn stamp(&self) -> Stamp {
-        self.0.stamp
+        self.inner.stamp
     }
 
     /// The contents as UTF-8.
@@ -144,7 +157,8 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// As [`json`](super::json) does: with path, line, column and key, and without any value.
+    /// As [`json`](super::json) does: with path, line, column and key, and without any value, unless
+    /// the source of the file [shows values](super::File::show_values).
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         self.parse(format::json::parse)
@@ -154,7 +168,8 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// As [`toml`](fn@super::toml) does: with path, line, column and key, and without any value.
+    /// As [`toml`](fn@super::toml) does: with path, line, column and key, and without any value, unless
+    /// the source of the file [shows values](super::File::show_values).
     #[cfg(feature = "toml")]
     pub fn toml<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         self.parse(format::toml::parse)
@@ -164,7 +179,8 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// As [`yaml`](super::yaml) does: with path, line, column and key, and without any value.
+    /// As [`yaml`](super::yaml) does: with path, line, column and key, and without any value, unless
+    /// the source of the file [shows values](super::File::show_values).
     #[cfg(feature = "yaml")]
     pub fn yaml<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         self.parse(format::yaml::parse)
@@ -175,6 +191,10 @@ impl Contents {
     }
 
     fn refused(&self, problem: format::Problem) -> Error {
+        let problem = match self.shows_values {
+            true => problem.in_full(),
+            false => problem.sanitized(),
+        };
         Error::new(self.path(), Kind::Contents(problem))
     }
 }

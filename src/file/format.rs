@@ -4,10 +4,10 @@ mod position;
 
 #[cfg(feature = "json")]
 pub(super) mod json;
-#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
-mod sanitize;
 #[cfg(feature = "toml")]
 pub(super) mod toml;
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+mod tree;
 #[cfg(feature = "yaml")]
 pub(super) mod yaml;
 
@@ -16,11 +16,37 @@ pub(super) use position::Position;
 /// How the contents of a file become a value.
 pub(super) type Parse<T> = fn(&[u8]) -> Result<T, Problem>;
 
-/// What is wrong with the contents of a file. Nothing in it is a value of the user's.
+/// What is wrong with the contents of a file.
 pub(super) struct Problem {
     pub(super) position: Option<Position>,
     pub(super) key: Option<String>,
+    /// The message, without any value of the user's.
     pub(super) message: String,
+    /// The message with the values that it may have, if it differs.
+    pub(super) full: Option<String>,
+}
+
+impl Problem {
+    /// With all that the parser and the types said, on one line.
+    pub(super) fn in_full(self) -> Self {
+        let full = self.full.map(|full| {
+            let escape = |c: char| match c.is_control() {
+                true => c.escape_default().to_string(),
+                false => c.to_string(),
+            };
+            full.chars().map(escape).collect()
+        });
+        Self {
+            message: full.unwrap_or(self.message),
+            full: None,
+            ..self
+        }
+    }
+
+    /// Without anything that may be a value.
+    pub(super) fn sanitized(self) -> Self {
+        Self { full: None, ..self }
+    }
 }
 
 /// Parses, and says so if what was refused is an empty file.
@@ -28,7 +54,12 @@ pub(super) fn parse<T>(parse: Parse<T>, bytes: &[u8]) -> Result<T, Problem> {
     let empty = bytes.trim_ascii().is_empty();
     parse(bytes).map_err(|mut problem| {
         if empty {
-            problem.message.push_str(" (the file is empty)");
+            let empty = " (the file is empty)";
+            problem.message.push_str(empty);
+            problem
+                .full
+                .iter_mut()
+                .for_each(|full| full.push_str(empty));
         }
         problem
     })
@@ -47,6 +78,7 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
         position: Some(Position::at(bytes, error.valid_up_to())),
         key: None,
         message: "not valid UTF-8; save the file in that encoding".to_owned(),
+        full: None,
     })
 }
 
@@ -54,4 +86,25 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn document(bytes: &[u8]) -> Result<&str, Problem> {
     utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes))
+}
+
+/// The value of a tree. Text and tree are needed for what is wrong with it.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn value<T: serde::de::DeserializeOwned>(text: &str, root: &tree::Node<'_>) -> Result<T, Problem> {
+    T::deserialize(root).map_err(|error| error.at(root.span).problem(text, Some(root)))
+}
+
+/// Refuses what is inside of too many lists and maps.
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn check_depth(depth: usize, span: tree::Span) -> Result<(), tree::Error> {
+    match depth > tree::MAX_DEPTH {
+        true => Err(too_deep().at(span)),
+        false => Ok(()),
+    }
+}
+
+#[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
+fn too_deep() -> tree::Error {
+    let max = tree::MAX_DEPTH;
+    tree::Error::syntax(format!("nested too deeply; {max} levels are the limit"))
 }

@@ -67,16 +67,19 @@ pub struct Includes {
     included: RefCell<HashMap<FileId, HashSet<FileId>>>,
     /// The paths of those.
     known: RefCell<HashSet<PathBuf>>,
+    /// Whether errors of the roots may have values in them. What is included is a file of its own.
+    shows_values: bool,
 }
 
 impl Includes {
-    pub(super) fn new(roots: Arc<[Name]>, loaded: Loaded) -> Self {
+    pub(super) fn new(roots: Arc<[Name]>, loaded: Loaded, shows_values: bool) -> Self {
         Self {
             asked: RefCell::new(roots.to_vec()),
             included: RefCell::default(),
             known: RefCell::new(roots.iter().map(|root| root.path.clone()).collect()),
             roots,
             loaded,
+            shows_values,
         }
     }
 
@@ -165,7 +168,9 @@ impl Includes {
 
     /// The files that the app named.
     pub(super) fn roots(&self) -> Result<Files, Error> {
-        self.files(&self.roots)
+        let roots = self.files(&self.roots)?.into_iter();
+        let roots = roots.map(|root| root.showing_values(self.shows_values));
+        Ok(Files(roots.collect()))
     }
 
     /// The one file that the app named.

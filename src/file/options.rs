@@ -182,6 +182,44 @@ impl<T: Send + Sync + 'static> File<T> {
         }
     }
 
+    /// Lets errors about the contents have the values in them, as the parsers and the types word them.
+    ///
+    /// **Errors end in logs, in reports, and in the answers of the admin endpoints.** So this is for
+    /// files that hold no secrets and never will: routes, feature flags, limits. In any other file the
+    /// error about a password that is longer than allowed is the password, in the log.
+    ///
+    /// It concerns the files that the source names. What they [include](Self::include) stays without
+    /// values, and so do other sources.
+    ///
+    /// ```
+    /// # #[cfg(feature = "json")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rekindle::BoxError> {
+    /// use rekindle::{Source, file};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// enum Level {
+    ///     Info,
+    ///     Debug,
+    /// }
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("level.json");
+    /// std::fs::write(&path, r#""Debgu""#)?;
+    /// let error = file::json::<Level>(&path).read(None).await.err().unwrap();
+    /// assert!(error.to_string().ends_with("unknown variant, expected `Info` or `Debug`"));
+    /// let error = file::json::<Level>(&path).show_values().read(None).await.err().unwrap();
+    /// assert!(error.to_string().ends_with("unknown variant `Debgu`, expected `Info` or `Debug`"));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "json"))]
+    /// # fn main() {}
+    /// ```
+    pub fn show_values(mut self) -> Self {
+        self.plan.shows_values = true;
+        self
+    }
+
     /// The largest size in bytes that is read, of each file. The default is 8 MiB; a larger file is
     /// refused.
     ///

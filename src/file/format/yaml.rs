@@ -1,81 +1,297 @@
 //! YAML.
+//!
+//! The tree is built from the events of the parser, so each part has its place, and it is known
+//! whether a text has quotes.
+//!
+//! An alias stands for what its anchor is before, which the tree has once, however many aliases there
+//! are. But every value that is made of the tree has it once for each, and if what is repeated has
+//! aliases in it, as many times again. So what all aliases together repeat is bounded; each node
+//! counts, and each byte of a text.
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use super::{Position, Problem, document, sanitize};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
+use serde::de::DeserializeOwned;
 
-mod nesting;
-mod seek;
+use super::tree::{Entry, Error, MAX_DEPTH, Node, Plain, Segment, Span, Value};
+use super::{Problem, document};
+
+mod merge;
+
+/// The most that aliases may repeat: bytes of texts, with [`NODE`] for each node.
+const MAX_REPEATED: usize = 16 << 20;
+
+/// The cost of a node that is repeated, about its size in memory.
+const NODE: usize = 32;
 
 pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = document(bytes)?;
-    nesting::check(text)?;
-    let deserializer = yaml_serde::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
-        // The library does not tell errors of syntax from those of a type. A type that takes
-        // everything can only meet the former, and they are literals.
-        match yaml_serde::from_str::<IgnoredAny>(text) {
-            Err(syntax) => Problem {
-                position: position(&syntax),
-                key: None,
-                message: without_positions(&syntax.to_string()),
-            },
-            Ok(_) => {
-                let message = sanitize::message(&without_context(&error));
-                // A name that is unknown is wrong itself, not its value.
-                let place = match message.starts_with("unknown field") {
-                    true => None,
-                    false => seek::seek(text, error.path()),
-                };
-                Problem {
-                    position: place.or_else(|| position(error.inner())),
-                    key: sanitize::key(error.path()),
-                    message,
+    let root = Reader::new(text).document();
+    let root = root.map_err(|error| error.problem(text, None))?;
+    super::value(text, &root)
+}
+
+struct Reader<'a> {
+    events: Parser<'a, granit_parser::StrInput<'a>>,
+    anchors: HashMap<usize, Anchor<'a>>,
+    repeated: usize,
+}
+
+/// What an alias stands for.
+struct Anchor<'a> {
+    node: Rc<Node<'a>>,
+    size: Size,
+}
+
+/// The extent of a part of the tree, with what aliases repeat in it.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    bytes: usize,
+    depth: usize,
+}
+
+impl Size {
+    fn add(&mut self, other: Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.depth = self.depth.max(other.depth);
+    }
+}
+
+/// One event of the parser, its place, and the beginning of that with the tag.
+struct Step<'a> {
+    event: Event<'a>,
+    span: Span,
+    start: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        let options = granit_parser::options! {
+            // As libyaml, and most others, read it.
+            block_scalar_eof_without_line_feed: true,
+            emit_comments: false,
+            flow_nesting_limit: MAX_DEPTH,
+            block_nesting_limit: MAX_DEPTH,
+        };
+        Self {
+            events: Parser::new_from_str_with_options(text, options),
+            anchors: HashMap::new(),
+            repeated: 0,
+        }
+    }
+
+    /// The one document of a text. Nothing at all is a document that is empty.
+    fn document(mut self) -> Result<Node<'a>, Error> {
+        let mut root = None;
+        loop {
+            let step = self.next()?;
+            match step.event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(..) if root.is_some() => {
+                    let message = "a second document begins here, after `---`; a file may have one";
+                    return Err(Error::syntax(message).at(step.span));
                 }
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                _ => root = Some(self.node(step, 0)?.0),
             }
         }
-    })
-}
+        let empty = || Node::new(Span::new(0, 0), Value::Plain(Cow::Borrowed("")));
+        Ok(root.unwrap_or_else(empty))
+    }
 
-/// Columns of libyaml count characters.
-fn position(error: &yaml_serde::Error) -> Option<Position> {
-    error.location().map(|at| Position {
-        line: at.line(),
-        column: at.column(),
-    })
-}
-
-/// The message alone: the library puts the keys before it and the place behind it.
-fn without_context(error: &serde_path_to_error::Error<yaml_serde::Error>) -> String {
-    let mut message = error.inner().to_string();
-    if let Some(at) = error.inner().location() {
-        let suffix = format!(" at line {} column {}", at.line(), at.column());
-        if let Some(rest) = message.strip_suffix(&suffix) {
-            message.truncate(rest.len());
+    fn next(&mut self) -> Result<Step<'a>, Error> {
+        match self.events.next_event() {
+            Some(Ok((event, span))) => {
+                let bytes = span.byte_range().unwrap_or_default();
+                let tag = span.tag_start().and_then(|tag| tag.byte_offset());
+                Ok(Step {
+                    event,
+                    span: Span::new(bytes.start, bytes.end),
+                    start: tag.unwrap_or(bytes.start),
+                })
+            }
+            Some(Err(error)) => Err(refused(&error)),
+            None => Err(Error::syntax("unexpected end")),
         }
     }
-    // The library's path usually is the same as this one; where it is not (it has aliases), it is
-    // a word that ends with a colon.
-    let path = format!("{}: ", error.path());
-    let rest = message.strip_prefix(&path).or_else(|| {
-        let (word, rest) = message.split_once(": ")?;
-        (!word.contains(' ')).then_some(rest)
-    });
-    rest.map_or_else(|| message.clone(), str::to_owned)
-}
 
-/// libyaml names two places, that of the problem and that of what it belongs to.
-fn without_positions(message: &str) -> String {
-    let mut parts = message.split(" at ");
-    let mut kept = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c != ',');
-        if part.starts_with("line ") || part.starts_with("position ") {
-            kept.push_str(rest);
-        } else {
-            kept.push_str(" at ");
-            kept.push_str(part);
+    /// The node that begins with this event.
+    fn node(&mut self, step: Step<'a>, depth: usize) -> Result<(Node<'a>, Size), Error> {
+        let Step { event, span, start } = step;
+        let mut size = Size {
+            bytes: NODE,
+            depth: 0,
+        };
+        let (node, anchor) = match event {
+            Event::Alias(id) => return self.alias(id, depth, span),
+            Event::Scalar(text, style, anchor, tag) => {
+                // The parser writes nothing as `~`.
+                let text = match span.start() == span.end() {
+                    true => Cow::Borrowed(""),
+                    false => text,
+                };
+                size.bytes += text.len();
+                let node = Node::new(span, scalar(text, style, tag.as_deref(), span)?);
+                (tagged(node, tag.as_deref(), start), anchor)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                super::check_depth(depth + 1, span)?;
+                let (items, end) = self.items(depth + 1, &mut size)?;
+                let span = Span::new(span.start(), end.end());
+                (
+                    tagged(Node::new(span, Value::Array(items)), tag.as_deref(), start),
+                    anchor,
+                )
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                super::check_depth(depth + 1, span)?;
+                let (entries, end) = self.entries(depth + 1, &mut size)?;
+                let span = Span::new(span.start(), end.end());
+                (
+                    tagged(merge::table(span, entries)?, tag.as_deref(), start),
+                    anchor,
+                )
+            }
+            _ => return Err(Error::syntax("no value where one is expected").at(span)),
+        };
+        match anchor {
+            0 => Ok((node, size)),
+            id => Ok((self.anchored(id, node, size), size)),
         }
     }
-    kept
+
+    fn items(&mut self, depth: usize, size: &mut Size) -> Result<(Vec<Node<'a>>, Span), Error> {
+        let mut items = Vec::new();
+        let mut inner = Size::default();
+        loop {
+            let step = self.next()?;
+            if step.event == Event::SequenceEnd {
+                inner.depth += 1;
+                size.add(inner);
+                return Ok((items, step.span));
+            }
+            let item = self.node(step, depth);
+            let (item, size) = item.map_err(|error| error.below(Segment::Index(items.len())))?;
+            inner.add(size);
+            items.push(item);
+        }
+    }
+
+    fn entries(&mut self, depth: usize, size: &mut Size) -> Result<(Vec<Entry<'a>>, Span), Error> {
+        let mut entries = Vec::new();
+        let mut inner = Size::default();
+        loop {
+            let step = self.next()?;
+            if step.event == Event::MappingEnd {
+                inner.depth += 1;
+                size.add(inner);
+                return Ok((entries, step.span));
+            }
+            let (key, size) = self.node(step, depth)?;
+            inner.add(size);
+            let step = self.next()?;
+            let value = self.node(step, depth);
+            let (value, size) = value.map_err(|error| error.below(Segment::key(&key)))?;
+            inner.add(size);
+            if merge::is_merge(&key) {
+                // It may be copied.
+                self.repeat(size, key.span)?;
+            }
+            entries.push(Entry { key, value });
+        }
+    }
+
+    fn anchored(&mut self, id: usize, node: Node<'a>, size: Size) -> Node<'a> {
+        let span = node.span;
+        let node = Rc::new(node);
+        let shared = Value::Shared(Rc::clone(&node));
+        self.anchors.insert(id, Anchor { node, size });
+        Node::new(span, shared)
+    }
+
+    fn alias(&mut self, id: usize, depth: usize, span: Span) -> Result<(Node<'a>, Size), Error> {
+        // The parser knows anchors from where they begin.
+        let Some(anchor) = self.anchors.get(&id) else {
+            return Err(Error::told("an alias inside of what it stands for").at(span));
+        };
+        super::check_depth(depth + anchor.size.depth, span)?;
+        let (shared, size) = (Value::Shared(Rc::clone(&anchor.node)), anchor.size);
+        self.repeat(size, span)?;
+        Ok((Node::new(span, shared), size))
+    }
+
+    fn repeat(&mut self, size: Size, span: Span) -> Result<(), Error> {
+        self.repeated = self.repeated.saturating_add(size.bytes);
+        if self.repeated > MAX_REPEATED {
+            let max = MAX_REPEATED >> 20;
+            let message = format!("the aliases up to here repeat more than {max} MiB of the file");
+            return Err(Error::told(message).at(span));
+        }
+        Ok(())
+    }
+}
+
+/// The messages of the parser are literals but for one, which quotes a character.
+fn refused(error: &ScanError) -> Error {
+    let refused = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => super::too_deep(),
+        ErrorKind::UnexpectedCharacter { .. } => Error::syntax("unexpected character"),
+        kind => Error::syntax(kind.to_string()),
+    };
+    let offset = error.marker().byte_offset().unwrap_or(0);
+    refused.at(Span::new(offset, offset))
+}
+
+fn tagged<'a>(node: Node<'a>, tag: Option<&Tag>, start: usize) -> Node<'a> {
+    match tag.and_then(variant) {
+        Some(name) => {
+            let span = Span::new(start, node.span.end());
+            Node::new(span, Value::Tagged(Box::new((name, node))))
+        }
+        None => node,
+    }
+}
+
+/// The name of the variant that a tag of the user's own stands for.
+fn variant<'a>(tag: &Tag) -> Option<Cow<'a, str>> {
+    let name = match tag.handle() {
+        "!" => Some(tag.suffix()),
+        "" => tag.suffix().strip_prefix('!'),
+        _ => None,
+    };
+    let name = name.filter(|name| !name.is_empty());
+    name.map(|name| Cow::Owned(name.to_owned()))
+}
+
+/// A scalar with its type, if the text or its tag says that.
+fn scalar<'a>(
+    text: Cow<'a, str>,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    span: Span,
+) -> Result<Value<'a>, Error> {
+    let plain = |text| match style {
+        ScalarStyle::Plain => Value::Plain(text),
+        _ => Value::String(text),
+    };
+    let Some(tag) = tag.filter(|tag| variant(tag).is_none()) else {
+        return Ok(plain(text));
+    };
+    let (expected, value) = match (tag.core_suffix(), Plain::of(&text)) {
+        (Some("null"), Plain::Null) => return Ok(Value::Null),
+        (Some("null"), _) => ("null", None),
+        (Some("bool"), Plain::Bool(truth)) => return Ok(Value::Bool(truth)),
+        (Some("bool"), _) => ("a boolean", None),
+        (Some("int"), Plain::Integer(number)) => return Ok(Value::Integer(number)),
+        (Some("int"), _) => ("an integer", None),
+        (Some("float"), Plain::Float(number)) => return Ok(Value::Float(number)),
+        (Some("float"), Plain::Integer(number)) => {
+            ("a float", number.to_string().parse().ok().map(Value::Float))
+        }
+        (Some("float"), _) => ("a float", None),
+        _ => return Ok(Value::String(text)),
+    };
+    value.ok_or_else(|| Error::told(format!("invalid value, expected {expected}")).at(span))
 }

@@ -1,0 +1,117 @@
+//! The variant of an enum, and what is in it.
+
+use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, Unexpected, VariantAccess, Visitor,
+};
+
+use super::{Entry, Error, Node, Segment, Span, Value};
+
+/// A variant by its name, alone or with what is in it.
+pub(super) struct Variant<'de> {
+    name: &'de str,
+    /// The place of the name, where that is not the one of the whole.
+    place: Option<Span>,
+    value: Option<&'de Node<'de>>,
+}
+
+impl<'de> Variant<'de> {
+    pub(super) fn new(name: &'de str, value: Option<&'de Node<'de>>) -> Self {
+        Self {
+            name,
+            place: None,
+            value,
+        }
+    }
+
+    /// The variant whose name is a key.
+    pub(super) fn of(entry: &'de Entry<'de>) -> Result<Self, Error> {
+        let key = entry.key.original();
+        match &key.value {
+            Value::String(name) | Value::Plain(name) => Ok(Self {
+                name,
+                place: Some(entry.key.span),
+                value: Some(&entry.value),
+            }),
+            _ => Err(key.refused("the name of a variant")),
+        }
+    }
+
+    /// What is in it, if it is more than a name.
+    fn value(&self, expected: &str) -> Result<&'de Node<'de>, Error> {
+        let missing = || Error::invalid_type(Unexpected::UnitVariant, &expected);
+        self.value.ok_or_else(missing)
+    }
+
+    fn below(&self, error: Error) -> Error {
+        match self.value {
+            Some(value) => error.at(value.original().span).below(self.segment()),
+            None => error,
+        }
+    }
+
+    fn segment(&self) -> Segment {
+        Segment::Key(self.name.to_owned())
+    }
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Error> {
+        let name = BorrowedStrDeserializer::<Error>::new(self.name);
+        match (seed.deserialize(name), self.place) {
+            (Ok(variant), _) => Ok((variant, self)),
+            (Err(error), Some(place)) => Err(error.at(place)),
+            (Err(error), None) => Err(error),
+        }
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        let Some(node) = self.value.map(Node::original) else {
+            return Ok(());
+        };
+        let is_nothing = match &node.value {
+            Value::Array(items) => items.is_empty(),
+            Value::Table(entries) => entries.is_empty(),
+            _ => node.is_null(),
+        };
+        match is_nothing {
+            true => Ok(()),
+            false => Err(self.below(node.refused("nothing in this variant"))),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
+        let node = self.value("newtype variant")?;
+        seed.deserialize(node).map_err(|error| self.below(error))
+    }
+
+    /// A list, or a map with the positions as keys, as TOML has them.
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
+        let node = self.value("tuple variant")?;
+        let is_at = |(index, entry): (usize, &Entry<'_>)| entry.key.name() == index.to_string();
+        let value = match &node.original().value {
+            Value::Table(entries) if entries.iter().enumerate().all(is_at) => visitor.visit_seq(
+                SeqDeserializer::new(entries.iter().map(|entry| &entry.value)),
+            ),
+            _ => node.deserialize_tuple(length, visitor),
+        };
+        value.map_err(|error| self.below(error))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let node = self.value("struct variant")?;
+        let value = node.deserialize_struct("", fields, visitor);
+        value.map_err(|error| self.below(error))
+    }
+}
