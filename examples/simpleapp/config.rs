@@ -28,7 +28,8 @@ pub(crate) struct PrinterConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CurlerConfig {
     pub(crate) url: String,
-    #[serde(default = "get")]
+    /// Named as in the article; `method` is the shorter name for it.
+    #[serde(rename = "httpMethod", alias = "method", default = "get")]
     pub(crate) method: String,
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,

@@ -36,7 +36,7 @@ impl Curler {
         let method = config
             .method
             .parse()
-            .map_err(|_| "`method` is not a method of HTTP")?;
+            .map_err(|_| "`httpMethod` is not a method of HTTP")?;
         let url: Url = config
             .url
             .parse()

@@ -326,6 +326,39 @@ fn curl_returns_what_the_upstream_answers() {
     );
 }
 
+/// R16.
+#[test]
+fn the_file_of_the_article_is_a_valid_configuration() {
+    let message = "I'm Guybrush Threepwood, Mighty Pirate™!";
+    let mut article = json!({
+        "printer": { "message": message },
+        "curler": { "httpMethod": "GET", "url": "https://github.com" },
+    });
+    let app = App::start(&article);
+    assert_eq!(app.print(), message);
+
+    // The keys mean what they say.
+    let upstream = Upstream::start();
+    article["curler"] = json!({ "httpMethod": "OPTIONS", "url": upstream.url });
+    app.file.write(&article);
+    assert_eq!(app.post("/-/reload").status, 200);
+    let sent = send("GET", app.address, "/curl", "");
+    let (head, answer) = upstream.received();
+    assert!(head.starts_with("OPTIONS / HTTP/1.1"), "{head}");
+    answer("");
+    assert_eq!(sent.receive().status, 200);
+
+    // `method` is the same key, so both are one too many.
+    article["curler"]["method"] = "GET".into();
+    app.file.write(&article);
+    let answer = app.post("/-/reload");
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(
+        answer.body.contains("duplicate field `httpMethod`"),
+        "{answer:?}"
+    );
+}
+
 #[test]
 fn curl_says_why_the_upstream_did_not_answer() {
     // A listener that has gone: nobody else gets its port so soon.
