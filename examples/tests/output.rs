@@ -36,7 +36,7 @@ impl Example {
                 "admin = '{address}'\nlog = 'info'\ndebug_headers = {}\n[upstreams.app]\naddresses = ['127.0.0.1:9']\n\
                  [[routes]]\npath = '/'\nto = {{ upstream = 'app' }}\n\
                  [[listeners]]\naddress = '{}:8081'\n",
-                generation % 2 == 0,
+                generation.is_multiple_of(2),
                 address.ip(),
             ),
         }
