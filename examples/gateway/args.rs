@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "SECONDS",
-        default_value = "30",
+        default_value = "20",
         value_parser = seconds,
         allow_negative_numbers = true
     )]

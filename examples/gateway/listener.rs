@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Waits};
@@ -102,10 +102,7 @@ impl Accept {
         socket.close();
         drop(socket);
         tracing::info!("no longer accepting on {address}");
-        // Past the drain deadline the manager drops this task, and names it; the connections go with it.
-        while let Some(ended) = accepting.connections.join_next().await {
-            report(ended);
-        }
+        accepting.drain(&address).await;
         // One that ends before it is told to is started again.
         stop.cancelled().await;
         Ok(())
@@ -125,6 +122,24 @@ struct Accepting {
 }
 
 impl Accepting {
+    /// Waits for the connections to end, and cuts those that do not: one slow client must not turn an
+    /// orderly stop into a failure.
+    async fn drain(mut self, address: &SocketAddr) {
+        let drain = self.proxy.drain;
+        // Before the manager drops this task, and names it in an error.
+        let patience = drain - (drain / 10).min(Duration::from_millis(250));
+        let all = async {
+            while let Some(ended) = self.connections.join_next().await {
+                report(ended);
+            }
+        };
+        if timeout(patience, all).await.is_err() {
+            let late = self.connections.len();
+            tracing::warn!("{address}: {late} connections had not ended after {patience:?}: cut");
+            self.connections.shutdown().await;
+        }
+    }
+
     /// Accepts until it is told to stop, or goes on when the file says something else about the
     /// address, or nothing.
     async fn accept(

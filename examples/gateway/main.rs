@@ -108,7 +108,9 @@ async fn serve(args: Args, filter: Filter) -> Result<(), BoxError> {
     let drain = args.drain_seconds;
 
     // Connections end in tasks, which have 80 % of the shutdown timeout.
-    let mut reload = Manager::new().drain(drain).shutdown_timeout(drain * 5 / 4);
+    let mut reload = Manager::new()
+        .drain(drain)
+        .shutdown_timeout(drain.saturating_mul(5) / 4);
     let file = config::file(&args.configuration_path)
         .quiet(args.quiet_seconds)
         .watch();
