@@ -330,7 +330,7 @@ impl Manager {
     /// # let mut reload = rekindle::Manager::new();
     /// # let upstream = Upstream { address: "[::1]:80".into() };
     /// # let upstreams = BTreeMap::from([("web".to_owned(), upstream)]);
-    /// # let read = async || Ok(Config { upstreams });
+    /// # let read = async move || Ok(Config { upstreams: upstreams.clone() });
     /// let config = reload.source("config", read).await?;
     /// let pools = reload
     ///     .each(
