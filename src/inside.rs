@@ -103,8 +103,8 @@ pub(crate) fn manager() -> Option<u64> {
 /// # }
 /// ```
 pub fn warn(message: impl fmt::Display) {
-    let message = message.to_string();
-    event!(WARN, "{}", Escaped(&message));
+    let message = Escaped(message).to_string();
+    event!(WARN, "{message}");
     if let Some(warnings) = current().and_then(|inside| inside.warnings) {
         let mut warnings = warnings.0.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.push(message.into());

@@ -9,16 +9,13 @@ use crate::panic::catch;
 /// Emits an event for the target `rekindle`: `event!(ERROR, "a reload broke off: {error}")`. The level
 /// is one of [`tracing::Level`]; what follows has the syntax of [`tracing::event!`].
 ///
-/// An event that no subscriber wants by its level costs one comparison with an atomic.
+/// The level of the subscriber is left to `tracing::event!`, which also serves the loggers of the crate
+/// `log` where no subscriber is there.
 macro_rules! event {
     ($level:ident, $($event:tt)+) => {
-        if ::tracing::Level::$level <= ::tracing::level_filters::STATIC_MAX_LEVEL
-            && ::tracing::Level::$level <= ::tracing::level_filters::LevelFilter::current()
-        {
-            $crate::log::emit(|| {
-                ::tracing::event!(target: "rekindle", ::tracing::Level::$level, $($event)+);
-            });
-        }
+        $crate::log::emit(|| {
+            ::tracing::event!(target: "rekindle", ::tracing::Level::$level, $($event)+);
+        })
     };
 }
 
@@ -26,7 +23,6 @@ pub(crate) use event;
 
 /// Calls the subscriber. A panic is not logged, because logging is what failed; the panic hook has
 /// printed it.
-#[cold]
 pub(crate) fn emit(event: impl FnOnce()) {
     drop(catch(event));
 }

@@ -79,7 +79,7 @@
 //! | phase | ends at | in seconds | one that is late |
 //! |---|---|---|---|
 //! | the app and its actors; effects and reloaders that run | 60 % | 15 | is dropped, and named in the error; an actor that is [`abortable`](ActorOptions::abortable), in the log |
-//! | [tasks](crate::Component::runs) of components | 80 % | 20 | is dropped, and named in the error |
+//! | [tasks](crate::Component::runs) of components | 80 % | 20 | is dropped, and named in the error; what is late in a group inside of a task is in the log |
 //! | [retirement](crate::Component::retire) of the last values | 100 % | 25 | is named in the error |
 //! | the process, if it was a signal and something still runs | and half a second | 25.5 | ends it, with the code 128 + n |
 //!

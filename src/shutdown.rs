@@ -8,5 +8,6 @@ mod roster;
 
 pub(crate) use budget::{Budget, DEFAULT, Kind, Order, Phase, Place, inside, order, set_order};
 pub(crate) use roster::{
-    Overdue, Roster, managers_inside, news, overdue, owed, phase, register, running, running_inside,
+    Overdue, Roster, is_idle, managers_inside, news, overdue, owed, phase, register, running,
+    running_inside,
 };

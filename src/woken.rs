@@ -14,8 +14,8 @@
 //!    if something was noted, and else costs one look.
 //!
 //! One step back is enough: tokio polls the task in the slot before it takes another one from its queue,
-//! so the slot is empty whenever a poll begins. For the same reason a note of an earlier poll is
-//! worth nothing.
+//! so after a step back nothing that this crate woke is left in the slot. For the same reason a note of
+//! an earlier poll is worth nothing.
 //!
 //! # Two ways to hand the thread back
 //!

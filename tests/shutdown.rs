@@ -130,6 +130,28 @@ async fn an_app_that_does_not_return_is_dropped_and_named() {
     assert_eq!(millis(start), 6_000 + 900 + 50);
 }
 
+/// Its drop comes when the share of the app is over.
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_drop_of_a_late_app_skips_nothing() {
+    struct Grumpy;
+    impl Drop for Grumpy {
+        fn drop(&mut self) {
+            panic!("not me");
+        }
+    }
+    let ends = Ends::default();
+    let mut reload = Manager::new();
+    ends.pool(&mut reload, SECOND).await;
+    let app = async |stop: CancellationToken| {
+        let _grumpy = Grumpy;
+        stop.cancel();
+        pending::<()>().await;
+    };
+    let error = leftovers(reload.run(app).await);
+    assert!(error.ends_with("the app (dropped)"), "{error}");
+    assert_eq!(ends.seen(), ["pool"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_phase_leaves_its_rest_to_the_next_one() {
     let ends = Ends::default();
@@ -307,6 +329,132 @@ mod by_signal {
             return;
         }
         serve(3600 * SECOND, true);
+    }
+
+    /// Ends a group by SIGTERM, which this process sends itself.
+    async fn end_a_group_by_sigterm() {
+        let mut group = Group::new();
+        group.add("signals", run::signals().unwrap());
+        group.add("kill", async |stop: CancellationToken| {
+            crate::process::kill(std::process::id(), "TERM");
+            stop.cancelled().await;
+        });
+        assert!(group.run().await.unwrap().signal().is_some());
+    }
+
+    /// An actor whose thread never ends.
+    fn stuck_thread(group: &mut Group) {
+        group.add("once", async |_| ());
+        let (never, blocked) = std::sync::mpsc::channel::<()>();
+        std::mem::forget(never);
+        group.add_blocking("old", move |_| _ = blocked.recv());
+    }
+
+    #[test]
+    fn what_hangs_since_long_before_a_signal_cuts_nothing() {
+        let test = "by_signal::what_hangs_since_long_before_a_signal_cuts_nothing";
+        if let Some(mut process) = Process::of(test) {
+            process.waits_for("cleaned up");
+            assert_eq!(process.ends().0, Some(0));
+            return;
+        }
+        #[tokio::main(flavor = "current_thread")]
+        async fn serve() {
+            let reload = Manager::new().shutdown_timeout(2 * SECOND);
+            let app = async |stop: CancellationToken| {
+                let mut first = Group::new();
+                stuck_thread(&mut first);
+                first.run().await.unwrap_err();
+                // From here on its budget would be used up, if it counted.
+                sleep(2 * SECOND).await;
+                end_a_group_by_sigterm().await;
+                stop.cancel();
+                sleep(SECOND).await;
+                println!("cleaned up");
+            };
+            reload.run(app).await.unwrap();
+            std::process::exit(0);
+        }
+        serve();
+    }
+
+    #[test]
+    fn a_stuck_group_beside_a_manager_does_not_cut_its_retirement() {
+        let test = "by_signal::a_stuck_group_beside_a_manager_does_not_cut_its_retirement";
+        if let Some(mut process) = Process::of(test) {
+            process.waits_for("pool closed");
+            let (code, stderr) = process.ends();
+            assert_eq!(code, Some(0), "{stderr}");
+            return;
+        }
+        #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+        async fn serve() {
+            let mut beside = Group::new().shutdown_timeout(SECOND / 2);
+            stuck_thread(&mut beside);
+            let mut reload = Manager::new().shutdown_timeout(20 * SECOND);
+            let pool = reload.source("pool", async || Ok(()));
+            let pool = pool.retire(async |()| println!("pool closed"));
+            let pool = pool.await.unwrap();
+            let held = pool.lease();
+            let app = async move |stop: CancellationToken| {
+                tokio::spawn(beside.run());
+                end_a_group_by_sigterm().await;
+                stop.cancel();
+                tokio::spawn(async move {
+                    sleep(2 * SECOND).await;
+                    drop(held);
+                });
+            };
+            reload.run(app).await.unwrap();
+            std::process::exit(0);
+        }
+        serve();
+    }
+
+    #[test]
+    fn an_app_that_blocks_its_thread_is_ended_and_named() {
+        let test = "by_signal::an_app_that_blocks_its_thread_is_ended_and_named";
+        if let Some(process) = Process::of(test) {
+            let (code, stderr) = process.ends();
+            assert_eq!(code, Some(143), "{stderr}");
+            let text = "rekindle: SIGTERM: the shutdown timeout of 300ms is over, while the app was \
+                        ending; still running: the app\n";
+            assert!(stderr.contains(text), "{stderr}");
+            return;
+        }
+        #[tokio::main(flavor = "current_thread")]
+        async fn serve() {
+            let reload = Manager::new().shutdown_timeout(Duration::from_millis(300));
+            let app = async |_| {
+                end_a_group_by_sigterm().await;
+                std::thread::sleep(3600 * SECOND);
+            };
+            reload.run(app).await.unwrap();
+        }
+        serve();
+    }
+
+    /// The manager was made before the signal, and starts because of it.
+    #[test]
+    fn a_manager_that_answers_a_signal_may_take_its_time() {
+        let test = "by_signal::a_manager_that_answers_a_signal_may_take_its_time";
+        if let Some(mut process) = Process::of(test) {
+            process.waits_for("uploaded");
+            assert_eq!(process.ends().0, Some(0));
+            return;
+        }
+        #[tokio::main(flavor = "current_thread")]
+        async fn serve() {
+            let reload = Manager::new().shutdown_timeout(Duration::from_millis(300));
+            end_a_group_by_sigterm().await;
+            let app = async |_| {
+                sleep(2 * SECOND).await;
+                println!("uploaded");
+            };
+            reload.run(app).await.unwrap();
+            std::process::exit(0);
+        }
+        serve();
     }
 }
 

@@ -90,6 +90,8 @@ impl Drop for Draft {
 /// the reload is given up. So a step that blocks its thread holds what it was handed, and no other
 /// value.
 ///
+/// Where there is no draft any more, the gate is shut, and the caller's result counts for nothing.
+///
 /// No code of the app's runs while it is locked: a step takes what it needs, and is called after that.
 #[derive(Default)]
 pub(crate) struct DraftCell(Mutex<Option<Draft>>);

@@ -11,16 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::Manager;
 use super::core::Core;
-use super::drain::Draining;
+use super::drain::{Draining, Drains};
 use super::reap::Reaping;
 use super::serve::serve;
 use super::task::Task;
 use super::tasks::Tasks;
 use super::under_way::UnderWay;
-use crate::crew::{Entry, not_retired};
+use crate::crew::{Entry, Ledger, not_retired};
 use crate::error::Chain;
+use crate::live::ToRetire;
 use crate::log::event;
-use crate::panic::{catch, drop_quietly};
+use crate::panic::{Quiet, catch};
 use crate::race::{Either, race};
 use crate::shutdown::{self, Budget, Phase, Place};
 use crate::{AppOutput, BoxError, Error, StepError, woken};
@@ -119,6 +120,21 @@ where
         _ => {}
     }
     // Named while the reaper still is there, and with it the retirements that run.
+    let mut leftovers = cut;
+    leftovers.extend(late.iter().map(|(_, phrase)| phrase.clone()));
+    leftovers.extend(left_over(&ledger, &late, &to_retire, &drains));
+    drop((reaping, running_guard));
+    conclude(failure, outcome, failures, leftovers, budget.window())
+}
+
+/// A phrase for each thing besides the late tasks that did not end: what runs, what is held and so cannot
+/// be retired, and what was not retired for another reason.
+fn left_over(
+    ledger: &Ledger,
+    late: &[(Arc<Entry>, String)],
+    to_retire: &ToRetire,
+    drains: &Drains,
+) -> Vec<String> {
     let (running, drops) = (ledger.running(), ledger.drops());
     let mut left = to_retire.left();
     let mut held = drains.draining();
@@ -132,16 +148,10 @@ where
     let is_late = |entry: &&Arc<Entry>| late.iter().any(|(task, _)| Arc::ptr_eq(task, entry));
     let running = running.iter().filter(|entry| !is_late(entry));
     let running = running.map(ToString::to_string);
-    let held = held.iter().map(ToString::to_string);
-    let left = left.keys();
-    let left = left.map(|name| not_retired(name));
     let drops = drops.iter().map(ToString::to_string);
-    let running = running.chain(drops);
-    let late = late.iter().map(|(_, phrase)| phrase.clone());
-    let late = cut.into_iter().chain(late);
-    let leftovers = late.chain(running).chain(held).chain(left).collect();
-    drop((reaping, running_guard));
-    conclude(failure, outcome, failures, leftovers, budget.window())
+    let held = held.iter().map(ToString::to_string);
+    let left = left.keys().map(|name| not_retired(name));
+    running.chain(drops).chain(held).chain(left).collect()
 }
 
 /// Leaves no task behind when the run is dropped, though a reload that blocks may hold the core.
@@ -198,14 +208,11 @@ where
     A: FnOnce(CancellationToken) -> Fut,
     Fut: Future<Output: AppOutput>,
 {
-    let place = Place {
-        budget: Arc::clone(budget),
-        phase: Phase::App,
-        part: Phase::App as usize,
-    };
+    let place = Place::phase(budget, Phase::App);
     let app = shutdown::inside(place, guarded(app, stop.clone()));
     let time_is_up = async {
         stop.cancelled().await;
+        budget.begin();
         sleep_until(budget.deadline(Phase::App)).await;
         let mut running = vec!["the app (dropped)".to_owned()];
         running.extend(shutdown::running_inside(budget, Phase::App as usize));
@@ -223,12 +230,14 @@ where
     A: FnOnce(CancellationToken) -> Fut,
     Fut: Future<Output: AppOutput>,
 {
-    let mut app = Box::pin(catch(|| app(stop)).map_err(Error::app_panicked)?);
+    let app = catch(|| app(stop)).map_err(Error::app_panicked)?;
+    // Dropped quietly also where its time is up.
+    let mut app = Quiet::new(&"the app".into(), Box::pin(app));
     let outcome = poll_fn(|cx| match catch(|| app.as_mut().poll(cx)) {
         Ok(poll) => poll.map(Ok),
         Err(panicked) => Poll::Ready(Err(panicked)),
     });
     let outcome = outcome.await.map_err(Error::app_panicked);
-    drop_quietly("the app", app);
+    drop(app);
     outcome?.into_result()
 }

@@ -57,6 +57,7 @@ pub(super) async fn serve(
             Either::Second(Either::Second(due)) => supervisor.see_to(due).await,
         }
     };
+    core.ledger.budget().begin();
     // All who wait are told first.
     shared.close();
     supervisor.stop().await;

@@ -112,11 +112,7 @@ impl Tasks {
                     ledger: Arc::clone(&self.ledger),
                     fatal: self.fatal.clone(),
                 };
-                let place = Place {
-                    budget: Arc::clone(self.ledger.budget()),
-                    phase: Phase::Tasks,
-                    part: Phase::Tasks as usize,
-                };
+                let place = Place::phase(self.ledger.budget(), Phase::Tasks);
                 state
                     .attended
                     .spawn(shutdown::inside(place, attended.run()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::cause::Failure;
@@ -38,16 +38,13 @@ pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, 
     let mut interrupts = Vec::with_capacity(members.len());
     for (index, member) in members.into_iter().enumerate() {
         let present = roll.enter(index, &member.name);
-        let place = Place {
-            budget: Arc::clone(&roll.budget),
-            phase: Phase::Retire,
-            part: index,
-        };
+        let place = Place::actor(&roll.budget, index);
         let actor = shutdown::inside(place, (member.start)(present));
         tasks.actors.push(Actor {
             task: tasks.set.spawn(actor),
             name: Arc::clone(&member.name),
             abortable: member.abortable,
+            ended: false,
             aborted: false,
         });
         interrupts.push((member.name, member.interrupt));
@@ -104,6 +101,7 @@ struct Actor {
     name: Arc<str>,
     /// Returns no error when it is aborted.
     abortable: bool,
+    ended: bool,
     aborted: bool,
 }
 
@@ -114,8 +112,10 @@ impl Tasks {
             Ok((id, result)) => (id, result),
             Err(error) => (error.id(), Err(failure(error))),
         };
-        let actor = self.actors.iter().find(|actor| actor.task.id() == id);
+        let mut actors = self.actors.iter_mut();
+        let actor = actors.find(|actor| actor.task.id() == id);
         let actor = actor.expect("each task is that of an actor");
+        actor.ended = true;
         Some((Arc::clone(&actor.name), result))
     }
 
@@ -126,45 +126,64 @@ impl Tasks {
     /// have the app's share only.
     async fn end(&mut self, roll: &Roll) -> (Vec<Late>, Duration) {
         let budget = &roll.budget;
-        let mut share = budget.window();
         let mut inside = Vec::new();
-        for phase in [Phase::App, Phase::Retire] {
-            let deadline = budget.deadline(phase);
-            if timeout_at(deadline, self.rest(&mut inside)).await.is_ok() {
-                break;
+        let mut share = budget.window();
+        if !self.end_by(budget.deadline(Phase::App), &mut inside).await {
+            let managers = shutdown::managers_inside(budget);
+            if !managers.is_empty() {
+                share = budget.share(Phase::App);
+                self.abort(roll, &managers, &mut inside);
             }
-            let mut spared = Vec::new();
-            if phase == Phase::App {
-                spared = shutdown::managers_inside(budget);
-                if spared.is_empty() {
-                    continue;
-                }
-                share = budget.share(phase);
+            if !self
+                .end_by(budget.deadline(Phase::Retire), &mut inside)
+                .await
+            {
+                share = budget.window();
+                self.abort(roll, &[], &mut inside);
             }
-            self.abort(roll, &spared, &mut inside);
         }
+        (self.late(roll, share, inside).await, share)
+    }
+
+    /// Returns `true` if all that are not aborted have returned by then.
+    async fn end_by(&mut self, deadline: Instant, inside: &mut Vec<Late>) -> bool {
+        let all = async {
+            while self
+                .actors
+                .iter()
+                .any(|actor| !actor.ended && !actor.aborted)
+            {
+                self.one_more(inside).await;
+            }
+        };
+        timeout_at(deadline, all).await.is_ok()
+    }
+
+    /// What was late, without the actors that may be aborted, which are logged.
+    async fn late(&mut self, roll: &Roll, share: Duration, inside: Vec<Late>) -> Vec<Late> {
         if self.actors.iter().all(|actor| !actor.aborted) {
-            return (inside, share);
+            return inside;
         }
         // Whether the abort was enough is seen in the roll, which knows the threads as well.
-        let _ = timeout(ABORT, self.rest(&mut inside)).await;
+        let mut after = Vec::new();
+        let all = async { while self.one_more(&mut after).await {} };
+        let _ = timeout(ABORT, all).await;
         let stuck = roll.present();
         let mut late = Vec::new();
-        for (index, actor) in self.actors.iter().enumerate() {
+        for (index, actor) in self.actors.iter().enumerate().filter(|(_, it)| it.aborted) {
+            let name = Arc::clone(&actor.name);
             let stuck = stuck.contains_key(&index);
-            if actor.aborted && actor.abortable && !stuck {
-                let name = &actor.name;
+            if actor.abortable && !stuck {
                 event!(
                     WARN,
                     "actor `{name}` had not returned {share:?} after the stop: aborted"
                 );
-            } else if actor.aborted {
-                let name = Arc::clone(&actor.name);
+            } else {
                 late.push(Late::Actor { stuck, name });
             }
         }
-        late.extend(inside);
-        (late, share)
+        late.extend(inside.into_iter().chain(after));
+        late
     }
 
     /// Aborts the actors that are left, except for these.
@@ -186,16 +205,18 @@ impl Tasks {
         }
     }
 
-    /// Waits for all that are left. The group's result has no place for what they return, except
-    /// for what was late inside of them.
-    async fn rest(&mut self, inside: &mut Vec<Late>) {
-        while let Some((name, result)) = self.next().await {
-            if let Err(failure) = &result {
-                inside.extend(Late::inside(failure));
-                log(&name, failure);
-            }
-            drop_quietly(&name, result);
+    /// Waits for one more to return. The group's result has no place for what it returns, except for
+    /// what was late inside of it. Returns `false` when there is none left.
+    async fn one_more(&mut self, inside: &mut Vec<Late>) -> bool {
+        let Some((name, result)) = self.next().await else {
+            return false;
+        };
+        if let Err(failure) = &result {
+            inside.extend(Late::inside(failure));
+            log(&name, failure);
         }
+        drop_quietly(&name, result);
+        true
     }
 }
 

@@ -9,6 +9,7 @@ use crate::shutdown::{self, Budget, Kind, Roster};
 /// Kept alive by the group and by every actor that runs, so that one that is stuck can be named
 /// after its group is gone.
 pub(super) struct Roll {
+    /// A group has one phase, to the end of its window.
     pub(super) budget: Arc<Budget>,
     /// By the order of adding; names may repeat.
     present: Mutex<BTreeMap<usize, Arc<str>>>,

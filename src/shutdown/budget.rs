@@ -6,7 +6,8 @@
 //! # Invariants
 //!
 //! 1. The window of a budget ends before the share of its place in the outer one, so that an inner stop
-//!    can name what hung in it before the outer one drops it.
+//!    can name what hung in it before the outer one drops it. (Of a share below a second the outer one may
+//!    come first; then it names what it can see.)
 //! 2. All deadlines count from the first of: the signal, the stop of an outer budget, the own stop.
 
 use std::future::Future;
@@ -67,6 +68,8 @@ pub(crate) enum Kind {
 pub(crate) struct Budget {
     kind: Kind,
     made: Instant,
+    /// Set when it runs.
+    started: OnceLock<Instant>,
     /// In nanoseconds; counts where there is no outer budget.
     timeout: AtomicU64,
     /// Set when it runs.
@@ -80,11 +83,11 @@ pub(crate) struct Budget {
 /// Where in an outer budget something runs.
 #[derive(Clone)]
 pub(crate) struct Place {
-    pub(crate) budget: Arc<Budget>,
+    budget: Arc<Budget>,
     /// The phase whose share it has to end in.
-    pub(crate) phase: Phase,
+    phase: Phase,
     /// In a group, the index of the actor; in a manager, the phase.
-    pub(crate) part: usize,
+    part: usize,
 }
 
 /// The same moment on two clocks: tests may pause that of tokio.
@@ -92,6 +95,30 @@ pub(crate) struct Place {
 struct Began {
     wall: Instant,
     clock: time::Instant,
+}
+
+impl Place {
+    /// The place of an actor in a group, which has one phase only.
+    pub(crate) fn actor(budget: &Arc<Budget>, index: usize) -> Self {
+        let budget = Arc::clone(budget);
+        let (phase, part) = (Phase::Retire, index);
+        Self {
+            budget,
+            phase,
+            part,
+        }
+    }
+
+    /// The place of what runs in this phase of a manager.
+    pub(crate) fn phase(budget: &Arc<Budget>, phase: Phase) -> Self {
+        let budget = Arc::clone(budget);
+        let part = phase as usize;
+        Self {
+            budget,
+            phase,
+            part,
+        }
+    }
 }
 
 tokio::task_local! {
@@ -108,6 +135,7 @@ impl Budget {
         let budget = Self {
             kind,
             made: Instant::now(),
+            started: OnceLock::new(),
             timeout: AtomicU64::default(),
             place: OnceLock::new(),
             began: OnceLock::new(),
@@ -130,19 +158,32 @@ impl Budget {
     /// Takes its place, where the caller runs. Its last phase is over when the guard is dropped.
     pub(crate) fn run(self: &Arc<Self>) -> Running {
         self.place.get_or_init(|| PLACE.try_with(Place::clone).ok());
+        self.started.get_or_init(Instant::now);
         Running(Arc::clone(self))
     }
 
+    /// Returns `true` from the start of its run until that has returned.
+    pub(crate) fn runs(&self) -> bool {
+        self.started.get().is_some() && self.phase() != Phase::Over
+    }
+
     /// The place in an outer budget, if there is one.
-    pub(crate) fn place(&self) -> Option<&Place> {
+    fn place(&self) -> Option<&Place> {
         self.place.get().and_then(Option::as_ref)
     }
 
     /// This budget, the outer one, the next outer one, and so on.
-    pub(crate) fn chain(&self) -> impl Iterator<Item = &Self> {
+    fn chain(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |budget| {
             budget.place().map(|place| &*place.budget)
         })
+    }
+
+    /// The part of `outer` that this one runs in.
+    pub(super) fn part_of(&self, outer: &Self) -> Option<usize> {
+        let mut places = self.chain().filter_map(Self::place);
+        let place = places.find(|place| std::ptr::eq(&*place.budget, outer))?;
+        Some(place.part)
     }
 
     fn root(&self) -> &Self {
@@ -172,19 +213,21 @@ impl Budget {
         has_news();
     }
 
-    /// The end of this phase's share. Begins the stop, unless it has begun.
+    /// The end of this phase's share, after [`begin`](Self::begin).
     pub(crate) fn deadline(&self, phase: Phase) -> time::Instant {
-        self.begin();
-        let began = self.chain().filter_map(|budget| budget.began.get());
-        let began = began.map(|began| began.clock).min();
-        began.expect("the stop has begun") + self.share(phase)
+        self.began() + self.share(phase)
     }
 
-    /// The end of the time that things have which run inside of this phase. Begins the stop, unless it has
-    /// begun.
+    /// The end of the time that things have which run inside of this phase, after
+    /// [`begin`](Self::begin).
     pub(crate) fn deadline_inside(&self, phase: Phase) -> time::Instant {
-        let share = self.share(phase);
-        self.deadline(phase) - (share - self.share_inside(phase))
+        self.began() + self.share_inside(phase)
+    }
+
+    fn began(&self) -> time::Instant {
+        let began = self.chain().filter_map(|budget| budget.began.get());
+        let began = began.map(|began| began.clock).min();
+        began.expect("the stop has begun")
     }
 
     /// The time from the begin of the stop to the end of what runs inside of this phase.
@@ -208,16 +251,21 @@ impl Budget {
 
     /// When the stop of the outermost budget began, and how long that has.
     pub(super) fn limit(&self) -> Option<(Instant, Duration)> {
-        let began = self.chain().filter_map(|budget| budget.began.get());
+        let root = self.root();
+        // While the outermost runs, what ended earlier inside of it has ended too early to count.
+        let counts = |budget: &&Self| !root.runs() || std::ptr::eq(*budget, root);
+        let began = self.chain().filter(counts);
+        let began = began.filter_map(|budget| budget.began.get());
         let began = began.map(|began| began.wall).chain(self.signalled()).min();
-        Some((began?, self.root().window()))
+        Some((began?, root.window()))
     }
 
     /// When the signal came, if it meant this one.
     fn signalled(&self) -> Option<Instant> {
-        let made = self.root().made;
-        let order = order().filter(|order| order.means(made));
-        order.map(|order| order.came.max(made))
+        let root = self.root();
+        let started = root.started.get().copied().unwrap_or(root.made);
+        let order = order().filter(|order| order.means(started));
+        order.map(|order| order.came.max(root.made))
     }
 }
 
@@ -247,9 +295,9 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Returns `true` if it means what was made then.
-    fn means(self, made: Instant) -> bool {
-        self.taken.is_none_or(|taken| made <= taken)
+    /// Returns `true` if it means what was started then.
+    fn means(self, started: Instant) -> bool {
+        self.taken.is_none_or(|taken| started <= taken)
     }
 }
 

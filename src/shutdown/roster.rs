@@ -56,10 +56,22 @@ fn rosters() -> Vec<Arc<dyn Roster>> {
     lock().iter().filter_map(Weak::upgrade).collect()
 }
 
-/// All that has not ended.
+/// All that has not ended. An app is among it where nothing in it says more.
 pub(crate) fn running() -> Vec<String> {
     let rosters = rosters();
-    rosters.iter().flat_map(|roster| roster.running()).collect()
+    let mut running: Vec<_> = rosters.iter().flat_map(|roster| roster.running()).collect();
+    for budget in rosters.iter().filter_map(|roster| roster.budget()) {
+        let is_app = budget.kind() == Kind::Manager && budget.phase() == Phase::App;
+        if is_app && budget.runs() && running_inside(budget, Phase::App as usize).is_empty() {
+            running.push("the app".to_owned());
+        }
+    }
+    running
+}
+
+/// Returns `true` if no code of the app's runs that a manager or a group has started.
+pub(crate) fn is_idle() -> bool {
+    rosters().iter().all(|roster| roster.running().is_empty())
 }
 
 /// All that does not run, and is left undone when the process ends now.
@@ -72,32 +84,26 @@ pub(crate) fn owed() -> Vec<String> {
 pub(crate) fn phase() -> Option<Phase> {
     let rosters = rosters();
     let budgets = rosters.iter().filter_map(|roster| roster.budget());
-    let phases = budgets.map(|budget| budget.phase());
-    phases.filter(|phase| *phase != Phase::Over).max()
+    let running = budgets.filter(|budget| budget.runs());
+    running.map(|budget| budget.phase()).max()
 }
 
 /// All that has not ended in the groups and managers inside of this part of it.
 pub(crate) fn running_inside(budget: &Budget, part: usize) -> Vec<String> {
     let mut rosters = rosters();
-    rosters.retain(|roster| roster.budget().and_then(|it| part_of(budget, it)) == Some(part));
+    let part_of = |inner: &Arc<Budget>| inner.part_of(budget);
+    rosters.retain(|roster| roster.budget().and_then(part_of) == Some(part));
     rosters.iter().flat_map(|roster| roster.running()).collect()
 }
 
-/// The parts of this one in which managers run that have not returned.
+/// The parts of this one in which managers run.
 pub(crate) fn managers_inside(budget: &Budget) -> Vec<usize> {
     let parts = rosters().into_iter().filter_map(|roster| {
         let inner = roster.budget()?;
-        let runs = inner.kind() == Kind::Manager && inner.phase() != Phase::Over;
-        part_of(budget, inner).filter(|_| runs)
+        let part = inner.part_of(budget)?;
+        (inner.kind() == Kind::Manager && inner.runs()).then_some(part)
     });
     parts.collect()
-}
-
-/// The part of `outer` that `inner` runs in.
-fn part_of(outer: &Budget, inner: &Budget) -> Option<usize> {
-    let mut places = inner.chain().filter_map(Budget::place);
-    let place = places.find(|place| std::ptr::eq(&*place.budget, outer))?;
-    Some(place.part)
 }
 
 /// What there is to enforce.
@@ -117,11 +123,14 @@ pub(crate) fn overdue(slack: Duration) -> Overdue {
     let mut longest = None;
     let mut nothing = true;
     for roster in rosters() {
-        let Some((began, timeout)) = roster.budget().and_then(|budget| budget.limit()) else {
+        let Some(budget) = roster.budget() else {
+            continue;
+        };
+        let Some((began, timeout)) = budget.limit() else {
             continue;
         };
         nothing = false;
-        if roster.running().is_empty() {
+        if roster.running().is_empty() && !budget.runs() {
             continue;
         }
         if began.elapsed() < timeout.saturating_add(slack) {

@@ -12,6 +12,7 @@
 //!    ended a group does not have it counted afterwards.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -53,6 +54,8 @@ struct State {
 struct Actor {
     kinds: Vec<SignalKind>,
     told: watch::Sender<Option<SignalKind>>,
+    /// Set with the order, which `told` follows: the order is for this actor.
+    ordered: AtomicBool,
 }
 
 fn state() -> MutexGuard<'static, State> {
@@ -75,7 +78,7 @@ impl Stop {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let runtime = super::runtime()?;
-        let idle = shutdown::running().is_empty();
+        let idle = shutdown::is_idle();
         let mut state = state();
         for &kind in &kinds {
             if !state.heard.contains(&kind) {
@@ -87,7 +90,12 @@ impl Stop {
             shutdown::set_order(None);
         }
         let told = watch::Sender::new(None);
-        let actor = Arc::new(Actor { kinds, told });
+        let ordered = AtomicBool::new(false);
+        let actor = Arc::new(Actor {
+            kinds,
+            told,
+            ordered,
+        });
         state.actors.push(Arc::clone(&actor));
         Ok(Self(actor))
     }
@@ -105,10 +113,8 @@ impl Drop for Stop {
     fn drop(&mut self) {
         let mut state = state();
         state.actors.retain(|actor| !Arc::ptr_eq(actor, &self.0));
-        let waits = |actor: &Arc<Actor>| {
-            let told = *actor.told.borrow();
-            told.is_some_and(|kind| ENFORCED.contains(&kind))
-        };
+        // Relaxed: it is read and written under the lock.
+        let waits = |actor: &Arc<Actor>| actor.ordered.load(Ordering::Relaxed);
         let taken = !state.actors.iter().any(waits);
         if let (Some(mut order), true) = (shutdown::order(), taken) {
             order.taken.get_or_insert_with(Instant::now);
@@ -132,6 +138,9 @@ fn arrived(kind: SignalKind) -> Vec<Arc<Actor>> {
     let mut actors = state.actors.clone();
     actors.retain(|actor| actor.kinds.contains(&kind));
     if ENFORCED.contains(&kind) {
+        for actor in &actors {
+            actor.ordered.store(true, Ordering::Relaxed);
+        }
         let came = Instant::now();
         // With nobody who could take it, it has been taken.
         let taken = actors.is_empty().then_some(came);

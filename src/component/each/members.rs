@@ -169,6 +169,9 @@ where
             let busy = members.running(names).await;
             let mut crew = Crew::new(members.ledger.clock());
             for (home, key, setting) in due {
+                if leases.is_abandoned() {
+                    return Ok(Fresh::Unchanged);
+                }
                 if busy.contains(&home.name) {
                     return Err(failed(&*key, StepError::busy()));
                 }
@@ -229,6 +232,11 @@ impl<V: Send + Sync + 'static> Leases<V> {
         if let Some(leases) = &mut *self.lock() {
             leases.push((id, lease));
         }
+    }
+
+    /// Returns `true` if the reload was given up.
+    fn is_abandoned(&self) -> bool {
+        self.lock().is_none()
     }
 
     /// `None` if the reload was given up.
