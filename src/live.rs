@@ -29,9 +29,9 @@ pub use select::Selection;
 pub(crate) use slot::{AnySlot, ErasedSlot, Home, Inputs, Origin, Part, Slot};
 pub use snapshot::Snapshot;
 
-/// The handle of a component: reads its current value, from anywhere, at any time.
+/// The handle of a component, which reads its current value from anywhere, at any time.
 ///
-/// Cloning is cheap. Which way of holding a value fits:
+/// Cloning is cheap. Choose how to hold a value by its use:
 ///
 /// | for | use | it holds |
 /// |---|---|---|
@@ -43,21 +43,21 @@ pub use snapshot::Snapshot;
 ///
 /// # Consistency
 ///
-/// All components change at once, by one publication per reload. Once anyone has seen a generation,
-/// no later read by anybody who learned of it sees an older one. Reads never wait for code of the
-/// app's. Two `load()`s may fall on both sides of a reload; a [`Snapshot`] cannot.
+/// One publication per reload changes all components at once. Once a read has returned a
+/// generation, no later read by a thread that learned of it returns an older one. Reads never wait
+/// for application code. Two `load()`s may fall on both sides of a reload; a [`Snapshot`] cannot.
 ///
 /// # The end
 ///
-/// The value stays readable after [`Manager::run`](crate::Manager::run) has returned, until the last
-/// handle is dropped. The exception are components that are [retired](crate::Component::retire) or
-/// [run](crate::Component::runs), and what is built from them: those are closed when the app has
-/// returned, since nobody could retire their last value otherwise. Reading one after that panics;
-/// a [`Guard`] or [`Lease`] that is held by then can still be read.
+/// The value stays readable after [`Manager::run`](crate::Manager::run) has returned, until the
+/// last handle is dropped. The exception is a component that is [retired](crate::Component::retire)
+/// or [run](crate::Component::runs), or built from one that is: it is closed when the app has
+/// returned, because its last value could not be retired while handles can read it. Reading it
+/// after that panics. A [`Guard`] or [`Lease`] taken before stays readable.
 ///
-/// A handle holds all values. So do not keep a `Live`, a [`Guard`], a [`Snapshot`], a [`Reader`], a
-/// [`Selection`] or a [`Handle`](crate::Handle) inside a component's value: it would hold itself. A
-/// build is handed [`Lease`]s of its inputs, and those may be kept.
+/// A handle keeps all values alive. Do not keep a `Live`, a [`Guard`], a [`Snapshot`], a
+/// [`Reader`], a [`Selection`] or a [`Handle`](crate::Handle) inside a component's value, which
+/// would then keep itself alive. A build gets [`Lease`]s of its inputs, and may keep those.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -81,7 +81,7 @@ pub use snapshot::Snapshot;
 pub struct Live<T: Send + Sync + 'static> {
     pub(crate) publication: Arc<Publication>,
     home: Arc<Home>,
-    /// As in `home`, for reads.
+    /// The index in `home`, copied here for fast reads.
     pub(crate) index: usize,
     value: PhantomData<fn() -> T>,
 }
@@ -96,7 +96,7 @@ impl<T: Send + Sync + 'static> Live<T> {
         }
     }
 
-    /// The name that the component was added with.
+    /// The name under which the component was added.
     pub fn name(&self) -> &str {
         &self.home.name
     }
@@ -105,21 +105,21 @@ impl<T: Send + Sync + 'static> Live<T> {
         &self.home
     }
 
-    /// The current value, for the length of a request.
+    /// The current value, for the length of a request. See [`Guard`].
     ///
-    /// Some nanoseconds, on any number of threads. See [`Guard`].
+    /// Takes some nanoseconds, on any number of threads.
     ///
     /// # Panics
     ///
-    /// Reading the guard panics if the component was closed when it was taken, at the [end](Self#the-end) of the
-    /// run.
+    /// Reading the guard panics if the component was closed, at the [end](Self#the-end) of the run,
+    /// before the guard was taken.
     pub fn load(&self) -> Guard<T> {
         Guard::new(self.publication.load(), self.index)
     }
 
-    /// The current value, for as long as needed.
+    /// The current value, for as long as needed. See [`Lease`].
     ///
-    /// Costs more than [`load`](Self::load), as all threads share one count. See [`Lease`].
+    /// Costs more than [`load`](Self::load), because all threads share one reference count.
     ///
     /// # Panics
     ///
@@ -132,26 +132,26 @@ impl<T: Send + Sync + 'static> Live<T> {
     ///
     /// # Panics
     ///
-    /// If the component has a [`retire`](crate::Component::retire): a reader that does not look would
-    /// hold up the retirement for ever. If the component was closed at the [end](Self#the-end) of the
-    /// run.
+    /// If the component has a [`retire`](crate::Component::retire), because an idle reader would
+    /// hold up the retirement for ever. Also if the component was closed at the [end](Self#the-end)
+    /// of the run.
     pub fn reader(&self) -> Reader<T> {
         Reader::new(self.clone())
     }
 
-    /// Whether the component was closed at the end of the run.
+    /// Returns `true` if the component was closed at the end of the run.
     fn is_closed(&self) -> bool {
         Slot::<T>::is_closed(self.publication.load().slot(self.index))
     }
 
-    /// The current generation, to read several values that belong together. See [`Snapshot`].
+    /// The current generation, for reading several values that belong together. See [`Snapshot`].
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.publication)
     }
 
     /// A part of the value, as an input: `config.select(|c| &c.printer)`.
     ///
-    /// What depends on it is rebuilt only when the part changed.
+    /// A component that depends on the part is rebuilt only when the part changed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -178,10 +178,10 @@ impl<T: Send + Sync + 'static> Live<T> {
         Selection::new(self, select::Borrowed(part))
     }
 
-    /// Something computed from the value, as an input: `config.map(|c| (c.host, c.port))`.
+    /// A value computed from this one, as an input: `config.map(|c| (c.host, c.port))`.
     ///
-    /// Like [`select`](Self::select), for what is not there to be borrowed. The function runs
-    /// whenever the value changed, so keep it cheap.
+    /// Like [`select`](Self::select), for a part that cannot be borrowed from the value. The
+    /// function runs whenever the value changed, so keep it cheap.
     ///
     /// ```
     /// use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The draft of the next generation: what builds see while a reload is prepared.
+//! The draft of the next generation, which builds see while a reload is prepared.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,12 +8,12 @@ use super::slot::AnySlot;
 
 /// A generation in the making.
 ///
-/// Dropped without a commit, it tells those who hold values of it that they will not be current.
+/// Dropping it without a commit discards its new values and wakes the holders of their leases.
 pub(crate) struct Draft {
     publication: Arc<Publication>,
     base: Generation,
     next: Generation,
-    /// The components that are others than in `base`, in the order in which they became so.
+    /// The indices of the components that differ from `base`, in the order of the changes.
     changed: Vec<usize>,
 }
 
@@ -28,22 +28,23 @@ impl Draft {
         }
     }
 
-    /// The slot as it will be.
+    /// The component's slot in the next generation.
     pub(crate) fn slot(&self, index: usize) -> &AnySlot {
         self.next.slot(index)
     }
 
-    /// The slot as it is; `None` for a component that is built for the first time.
+    /// The component's slot in the current generation; `None` if the component is built for the
+    /// first time.
     pub(crate) fn committed(&self, index: usize) -> Option<&AnySlot> {
         (index < self.base.len()).then(|| self.base.slot(index))
     }
 
-    /// The generation that it is to replace.
+    /// The generation that the draft replaces.
     pub(crate) fn base(&self) -> &Generation {
         &self.base
     }
 
-    /// Puts a slot in its place, once.
+    /// Replaces a component's slot. Called at most once for each component.
     pub(crate) fn replace(&mut self, index: usize, slot: AnySlot) {
         self.next.set(index, slot);
         self.changed.push(index);
@@ -53,13 +54,13 @@ impl Draft {
         !Arc::ptr_eq(self.base.slot(index), self.next.slot(index))
     }
 
-    /// The components that will change.
+    /// The components that the commit will change.
     pub(crate) fn changed(&self) -> &[usize] {
         &self.changed
     }
 
-    /// Makes it current, for good or `on_trial`. The components that have changed, in the order in which
-    /// they were added.
+    /// Makes the draft current, for good or `on_trial`. Returns the changed components in the order
+    /// in which they were added.
     pub(crate) fn commit(mut self, on_trial: bool) -> Vec<usize> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
@@ -68,7 +69,8 @@ impl Draft {
         next.version += 1;
         let before = on_trial.then(|| self.base.clone());
         self.publication.publish(next, before);
-        // Not before: a value that is shown and not current counts as replaced.
+        // Only after the publication, because a slot that is shown and not current counts as
+        // replaced.
         changed
             .iter()
             .for_each(|&index| self.slot(index).show(None));
@@ -86,13 +88,13 @@ impl Drop for Draft {
     }
 }
 
-/// The place of a draft, shared by the reload that fills it and the supervisor, which takes it out when
-/// the reload is given up. So a step that blocks its thread holds what it was handed, and no other
-/// value.
+/// The place of a draft, shared by the reload that fills it and the supervisor, which takes the
+/// draft out when it abandons the reload. A step that blocks its thread therefore holds only the
+/// values it was called with. Once the draft is taken the gate is shut, so the result of a caller that
+/// finds none counts for nothing.
 ///
-/// Where there is no draft any more, the gate is shut, and the caller's result counts for nothing.
-///
-/// No code of the app's runs while it is locked: a step takes what it needs, and is called after that.
+/// Application code never runs under this lock: a step first takes the values it needs, and is
+/// called after the lock is released.
 #[derive(Default)]
 pub(crate) struct DraftCell(Mutex<Option<Draft>>);
 
@@ -101,24 +103,24 @@ impl DraftCell {
         Self(Mutex::new(Some(draft)))
     }
 
-    /// Puts a draft in the place, which has to be empty.
+    /// Puts a draft into the place, which must be empty.
     pub(crate) fn put(&self, draft: Draft) {
         let before = self.lock().replace(draft);
         drop(before);
     }
 
-    /// Looks at the draft; `None` if there is none any more.
+    /// Calls `look` with the draft. Returns `None` if the draft was taken.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&Draft) -> R) -> Option<R> {
         self.lock().as_ref().map(look)
     }
 
-    /// Puts a slot in its place in the draft.
+    /// Replaces a component's slot in the draft; discards the slot if the draft was taken.
     pub(crate) fn replace(&self, index: usize, slot: AnySlot) {
         let mut draft = self.lock();
         match &mut *draft {
             Some(draft) => draft.replace(index, slot),
             None => {
-                // Not under the lock: this may be the last that holds it.
+                // Outside the lock, because this may be the last reference to the slot.
                 drop(draft);
                 slot.discard();
             }

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use super::slot::AnySlot;
 
-/// Slots per chunk. A new generation copies the chunks in which something changed, and the list of
-/// chunks: with 10,000 components some 200 pointers instead of 10,000.
+/// Slots per chunk. A new generation copies only the list of chunks and the chunks with a change:
+/// some 200 pointers instead of 10,000 for 10,000 components.
 const CHUNK: usize = 64;
 
 /// One consistent set of values. Cloning copies one pointer.
 #[derive(Clone)]
 pub(crate) struct Generation {
-    /// The manager that the values belong to.
+    /// The manager that owns the values.
     pub(super) manager: u64,
-    /// What users see: rises by one with each reload that changed something.
+    /// The public number, which rises by one with each reload that changed something.
     pub(crate) number: u64,
-    /// Rises with each publication, those of the start-up included.
+    /// Rises by one with each publication, including those of the start-up.
     pub(crate) version: u64,
     chunks: Arc<[Arc<[AnySlot]>]>,
 }
@@ -36,7 +36,7 @@ impl Generation {
         &self.chunks[index / CHUNK][index % CHUNK]
     }
 
-    /// The chunk in which that slot is.
+    /// The chunk that holds the slot at `index`.
     pub(super) fn chunk(&self, index: usize) -> &Arc<[AnySlot]> {
         &self.chunks[index / CHUNK]
     }
@@ -48,7 +48,7 @@ impl Generation {
         }
     }
 
-    /// The same generation with one more component.
+    /// Returns the same generation with one more component.
     pub(super) fn with(&self, slot: AnySlot) -> Self {
         let (full, last) = match self.chunks.last() {
             Some(last) if last.len() < CHUNK => (self.chunks.len() - 1, &last[..]),
@@ -64,13 +64,13 @@ impl Generation {
         }
     }
 
-    /// Puts another slot in this place.
+    /// Replaces the slot at `index`.
     pub(super) fn set(&mut self, index: usize, slot: AnySlot) {
         let chunks = Arc::make_mut(&mut self.chunks);
         Arc::make_mut(&mut chunks[index / CHUNK])[index % CHUNK] = slot;
     }
 
-    /// The same generation with other slots in some places.
+    /// Returns the same generation with other slots at some indices.
     pub(super) fn replacing(&self, fresh: impl IntoIterator<Item = (usize, AnySlot)>) -> Self {
         let mut next = self.clone();
         next.version += 1;

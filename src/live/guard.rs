@@ -1,4 +1,4 @@
-//! Holding a value: for the length of a request, or of a stream.
+//! Handles that hold a value, for the length of a request or of a stream.
 
 use std::fmt;
 use std::ops::Deref;
@@ -8,11 +8,11 @@ use super::generation::Generation;
 use super::slot::{AnySlot, ErasedSlot, Inputs, Slot};
 use crate::panic::wait_quietly;
 
-/// One value, held for the length of a request: what [`Live::load`](super::Live::load) gives.
+/// One value, held for the length of a request, as [`Live::load`](super::Live::load) returns it.
 ///
-/// It pins its whole generation, so that nothing in it is dropped before the guard is; hold a
-/// [`Lease`] where that may take long. It is `Send` and may be held across `await`. `clone` clones
-/// the guard, never the value.
+/// It pins its whole generation, so nothing in that is dropped before the guard. Hold a [`Lease`]
+/// where that may take long. A guard is `Send` and may be held across `await`. `clone` clones the
+/// guard, never the value.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -73,10 +73,10 @@ impl<T: fmt::Display + Send + Sync + 'static> fmt::Display for Guard<T> {
     }
 }
 
-/// One value, held for as long as needed: what [`Live::lease`](super::Live::lease) gives, and what a build is handed
-/// for each input that is a handle.
+/// One value, held for as long as needed. [`Live::lease`](super::Live::lease) returns it, and a
+/// build gets one for each input that is a handle.
 ///
-/// It holds this value (and what it was built from) and nothing else of its generation. It is
+/// It holds this value, and what that was built from, and nothing else of its generation. It is
 /// `Send` and may be held across `await`. `clone` clones the lease, never the value.
 ///
 /// ```
@@ -96,37 +96,39 @@ impl<T: Send + Sync + 'static> Lease<T> {
         Self(slot)
     }
 
-    /// Which value it is: no other in this process has the number.
+    /// The serial number of the value, unique in this process.
     pub(crate) fn serial(&self) -> u64 {
         self.0.serial()
     }
 
-    /// The component that the value belongs to.
+    /// The name of the component that owns the value.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.0.home().name
     }
 
-    /// What the value was built from.
+    /// The inputs that the value was built from.
     pub(crate) fn inputs(&self) -> Option<&Inputs> {
         self.0.inputs()
     }
 
-    /// The slot without its type.
+    /// The slot without its value's type.
     pub(crate) fn erased(&self) -> AnySlot {
         Arc::<Slot<T>>::clone(&self.0)
     }
 
-    /// Resolves when this value is not current, and will not be any more: another one is; or the
-    /// component, or the value's key in a [collection](crate::Keyed), is gone; or the reload that built
-    /// it was refused, or was a check.
+    /// Resolves when this value is neither current nor can become current again.
     ///
-    /// On [probation](crate::Manager::probation) a replacement counts when it has passed: not at the
-    /// commit, because the previous values may become current again. If they do, it is the rolled-back
-    /// ones that are replaced.
+    /// That is when another value is current; when the component, or the value's key in a
+    /// [collection](crate::Keyed), is gone; or when the reload that built the value was rejected,
+    /// or was a dry run.
+    ///
+    /// On [probation](crate::Manager::probation) a replacement counts when it has passed, and not
+    /// at the commit, because the previous values may become current again. If they do, the
+    /// rolled-back values are the ones that count as replaced.
     ///
     /// Streams and websockets wait for this beside their work, to end or to take the new value. A
-    /// component goes when it is [closed](crate::Live#the-end) at the end of the run, or with the manager
-    /// and the last handle.
+    /// component is gone when it is [closed](crate::Live#the-end) at the end of the run, or when
+    /// the manager and the last handle are dropped.
     ///
     /// # Cancel safety
     ///
@@ -159,7 +161,8 @@ impl<T: Send + Sync + 'static> Lease<T> {
             return;
         };
         loop {
-            // First mark the version as seen, then look: a commit in between wakes us again.
+            // Mark the version as seen before the check, so that a commit between the two wakes
+            // this task.
             changes.mark_unchanged();
             if self.0.is_replaced() || wait_quietly(changes.changed()).await.is_err() {
                 return;

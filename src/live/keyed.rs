@@ -9,12 +9,12 @@ use super::guard::Lease;
 use super::slot::AnySlot;
 use crate::panic::drop_quietly;
 
-/// The value of a collection that [`Manager::each`](crate::Manager::each) makes: for each key a
+/// The value of a collection that [`Manager::each`](crate::Manager::each) creates: for each key a
 /// [`Lease`] of the value that was built for it.
 ///
-/// A lease taken out of it holds that value alone; it is [replaced](Lease::replaced) when the setting
-/// of its key changed or the key is gone, and not when other keys change. All keys that are read from
-/// one guard are of one generation.
+/// A lease taken out of the collection holds that value alone. It is [replaced](Lease::replaced)
+/// when the setting of its key changed or the key is gone, and stays when other keys change. All
+/// keys read through one guard belong to one generation.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,7 +39,7 @@ use crate::panic::drop_quietly;
 /// ```
 pub struct Keyed<K, V: Send + Sync + 'static>(pub(crate) BTreeMap<K, Lease<V>>);
 
-/// The members of which a value of a collection consists.
+/// The slots of a collection's members, given its value.
 pub(crate) fn members<K: 'static, V: Send + Sync + 'static>(value: &dyn Any) -> Vec<AnySlot> {
     let collection: &Keyed<K, V> = value
         .downcast_ref()
@@ -48,7 +48,7 @@ pub(crate) fn members<K: 'static, V: Send + Sync + 'static>(value: &dyn Any) -> 
 }
 
 impl<K: Ord, V: Send + Sync + 'static> Keyed<K, V> {
-    /// The value of this key.
+    /// The value of a key.
     pub fn get<Q>(&self, key: &Q) -> Option<&Lease<V>>
     where
         K: std::borrow::Borrow<Q>,
@@ -57,7 +57,7 @@ impl<K: Ord, V: Send + Sync + 'static> Keyed<K, V> {
         self.0.get(key)
     }
 
-    /// Whether there is such a key.
+    /// Returns `true` if the collection contains the key.
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
         K: std::borrow::Borrow<Q>,
@@ -71,12 +71,12 @@ impl<K: Ord, V: Send + Sync + 'static> Keyed<K, V> {
         self.0.iter()
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no key.
+    /// Returns `true` if the collection has no keys.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -93,7 +93,7 @@ impl<'a, K, V: Send + Sync + 'static> IntoIterator for &'a Keyed<K, V> {
 
 impl<K, V: Send + Sync + 'static> Drop for Keyed<K, V> {
     fn drop(&mut self) {
-        // One by one, because a second panic while the first one unwinds would end the process.
+        // One by one: a second panic while the first one unwinds would abort the process.
         for (key, _) in std::mem::take(&mut self.0) {
             drop_quietly("a key", key);
         }

@@ -1,4 +1,4 @@
-//! Who still holds what was replaced.
+//! The guards and leases that still hold replaced values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::generation::Generation;
 use super::slot::{AnySlot, ErasedSlot};
 
-/// The generations that were replaced while guards or snapshots held them, as long as they do.
+/// The replaced generations that guards or snapshots still hold.
 #[derive(Default)]
 pub(crate) struct Pinned(Mutex<Vec<Weak<Generation>>>);
 
-/// By how many a value is held. Counted while they come and go, so a moment later it may be others.
+/// The number of holders of a value. It may be outdated at once, because holders come and go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Holders {
-    /// Guards and snapshots, which hold whole generations.
+    /// Guards and snapshots, each of which holds a whole generation.
     pub(crate) guards: usize,
-    /// Leases, readers, and values that were built from it.
+    /// Leases, readers, and values that were built from this one.
     pub(crate) leases: usize,
 }
 
 impl Pinned {
-    /// Lets go of a generation that was replaced, and remembers it if somebody else holds it.
+    /// Drops a replaced generation, and remembers it weakly if it has other holders.
     pub(super) fn let_go(&self, stale: Option<Arc<Generation>>) {
         let Some(stale) = stale else { return };
         if Arc::strong_count(&stale) > 1 {
@@ -28,11 +28,12 @@ impl Pinned {
             pinned.retain(|generation| generation.strong_count() > 0);
             pinned.push(Arc::downgrade(&stale));
         }
-        // Not under the lock: the last one to let go sends values to the reaper.
+        // Outside the lock: dropping the last reference sends values to the reaper.
         drop(stale);
     }
 
-    /// Those that are held now. To be dropped under no lock: it may be the last that holds them.
+    /// The pinned generations. Drop the result without holding a lock: it may hold the last
+    /// reference.
     pub(crate) fn generations(&self) -> Generations {
         let pinned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pinned = pinned.clone();
@@ -43,20 +44,21 @@ impl Pinned {
     }
 }
 
-/// Generations that were replaced and are held.
+/// Replaced generations that are still held, upgraded to strong references.
 pub(crate) struct Generations {
     held: Vec<Arc<Generation>>,
-    /// The members of the collections in them that were looked at.
+    /// The members of each collection in these generations that was looked at, by address.
     members: BTreeMap<Address, BTreeSet<Address>>,
 }
 
-/// Where something is: enough to know it again as long as it is held.
+/// The address of a slot or chunk, which identifies it as long as it is held.
 type Address = *const ();
 
 impl Generations {
     pub(crate) fn holders(&mut self, index: usize, slot: &Weak<dyn ErasedSlot>) -> Holders {
         let slot_address = slot.as_ptr().cast();
-        // What holds the slot for all of these generations: a chunk of slots, or a collection.
+        // The owners through which these generations hold the slot: a chunk of slots, or a
+        // collection.
         let mut holders = BTreeSet::new();
         let mut guards = 0;
         for generation in self.held.iter().filter(|held| held.len() > index) {
@@ -72,7 +74,7 @@ impl Generations {
                 }
                 holders.insert(other_address);
             }
-            // One of them is ours.
+            // One of the references is in `self.held`.
             guards += Arc::strong_count(generation) - 1;
         }
         Holders {

@@ -1,19 +1,21 @@
-//! Which generation is current: many readers that never wait for each other, one publisher.
+//! The current generation: many readers that never wait for each other, and one publisher.
 //!
-//! The current generation is in `master`. Each thread reads through a shard of its own, which
-//! caches a private `Arc` of it, so that readers on different threads touch no common count. And each
-//! thread remembers, weakly, what it read last: while that is current, a read is to count it once more.
+//! The current generation is in `master`. Each thread reads through its shard, which caches a
+//! private `Arc` of it, so that readers on different threads do not share a reference count. Each
+//! thread also remembers weakly the generation that it read last. While that is current, a read
+//! only increments its count.
 //!
 //! # Invariants
 //!
-//! 1. `version` is the version of the generation in `master`: both change under the master's lock.
-//! 2. A read returns a generation at least as new as `version` was when the read began. So once
-//!    anyone has seen generation n, which took a `version` of at least n, nobody who learned of it
-//!    sees an older one, through whichever shard.
-//! 3. No code of the app's runs under a lock: what a lock replaces is dropped after it. So locks are
-//!    held for some nanoseconds, and are not poisoned.
-//! 4. After a publication the shards hold no older generation, and threads remember weakly: a value
-//!    that was replaced lives as long as somebody holds it, and no longer.
+//! 1. `version` is the version of the generation in `master`: both change under the lock of
+//!    `master`.
+//! 2. A read returns a generation at least as new as `version` was when the read began. A read that
+//!    returned generation n loaded a `version` of at least n. So a read that happens after it
+//!    returns no older one, through any shard.
+//! 3. Application code never runs under a lock: the replaced content of a lock is dropped after the
+//!    unlock. So locks are held for some nanoseconds, and are not poisoned.
+//! 4. After a publication, shards hold no older generation, and threads hold one only weakly. A
+//!    replaced value lives exactly as long as it has holders.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -31,24 +33,25 @@ pub(crate) struct Publication {
     /// The manager that publishes here.
     pub(super) manager: u64,
     version: AtomicU64,
-    /// The number of the generation in `master`, for those who need no more of it.
+    /// The number of the generation in `master`, readable without its lock.
     number: AtomicU64,
     master: Mutex<Master>,
-    /// A power of two.
+    /// The number of shards is a power of two.
     shards: Box<[Shard]>,
-    /// Generations that were replaced while guards held them.
+    /// The replaced generations that guards still hold.
     pinned: Arc<Pinned>,
-    /// Wakes those who wait for a change. Holds the version.
+    /// Wakes the tasks that wait for a change. Holds the version.
     changes: watch::Sender<u64>,
 }
 
 struct Master {
     current: Generation,
-    /// The generation before, while the current one is on probation: it may become current again.
+    /// The previous generation, which may become current again while the current one is on
+    /// probation.
     before: Option<Generation>,
 }
 
-/// On a cache line (and its neighbour, which is fetched with it) of its own.
+/// Aligned to a pair of cache lines, because processors prefetch the adjacent line.
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard(Mutex<Option<Arc<Generation>>>);
@@ -75,7 +78,7 @@ impl Publication {
     /// The current generation, counted in this thread's shard.
     #[inline]
     pub(crate) fn load(&self) -> Arc<Generation> {
-        // While a thread ends it remembers nothing any more.
+        // Fails while the thread's locals are destroyed.
         let last = LAST.try_with(|last| last.borrow().get(self));
         last.ok().flatten().unwrap_or_else(|| self.load_anew())
     }
@@ -100,7 +103,7 @@ impl Publication {
         generation
     }
 
-    /// The current generation, put into the shard whose lock is given.
+    /// Replaces the content of the locked shard with the current generation, and returns that.
     fn refresh(&self, mut cached: MutexGuard<'_, Option<Arc<Generation>>>) -> Arc<Generation> {
         let fresh = Arc::new(self.current());
         let stale = cached.replace(Arc::clone(&fresh));
@@ -112,26 +115,28 @@ impl Publication {
     /// The version of the current generation.
     #[inline]
     pub(super) fn version(&self) -> u64 {
-        // Relaxed will do for invariant 2: who has learned of a read that saw version n does not see an
-        // older one in the same atomic. What belongs to the version is had under a lock.
+        // Relaxed is enough for invariant 2: a read that happens after one that saw version n sees
+        // no older value of the same atomic. Everything else that belongs to the version is read
+        // under a lock.
         self.version.load(Ordering::Relaxed)
     }
 
-    /// The current generation itself, for those who do not read often.
+    /// The current generation by value, for infrequent reads.
     pub(crate) fn current(&self) -> Generation {
         lock(&self.master).current.clone()
     }
 
-    /// The current generation, and the one before if that may become current again.
+    /// The current generation, and the previous one if that may become current again.
     pub(super) fn current_and_before(&self) -> (Generation, Option<Generation>) {
         let master = lock(&self.master);
         (master.current.clone(), master.before.clone())
     }
 
-    /// The current generation stays: the one before will not become current again. Nobody is woken yet.
+    /// Makes the current generation final: the previous one cannot become current again. Does not
+    /// wake waiting tasks.
     pub(crate) fn confirm(&self) {
         let before = lock(&self.master).before.take();
-        // Not under the lock: the last one to let go sends values to the reaper.
+        // Outside the lock: dropping the last reference sends values to the reaper.
         drop(before);
     }
 
@@ -141,17 +146,17 @@ impl Publication {
         self.number.load(Ordering::Relaxed)
     }
 
-    /// The generations that were replaced and are held.
+    /// The replaced generations that guards still hold.
     pub(crate) fn pinned(&self) -> &Arc<Pinned> {
         &self.pinned
     }
 
-    /// Told after each publication.
+    /// A channel that receives the version after each publication.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// Adds a component and gives its index.
+    /// Adds a component and returns its index.
     pub(crate) fn add(&self, slot: &AnySlot) -> usize {
         let current = self.current();
         self.publish(current.with(Arc::clone(slot)), None);
@@ -160,8 +165,8 @@ impl Publication {
         current.len()
     }
 
-    /// Takes these components out of the current generation, at the end of the run. Whoever holds
-    /// values of them keeps those; nobody gets new ones.
+    /// Closes these components at the end of the run. Guards and leases that hold their values stay
+    /// readable, and later reads panic.
     pub(crate) fn close(&self, components: impl IntoIterator<Item = (usize, Arc<str>)>) {
         let closed = components
             .into_iter()
@@ -170,13 +175,16 @@ impl Publication {
         self.wake();
     }
 
-    /// The one place where something becomes visible; nobody is woken yet. There is one publisher at a time: the
-    /// manager's start-up, then its one transaction. `before` is what may become current again.
+    /// Publishes a generation, without waking waiting tasks. Nothing else makes values visible.
+    ///
+    /// There is one publisher at a time: the manager's start-up, then its one transaction. `before`
+    /// is the generation that may become current again.
     pub(super) fn publish(&self, current: Generation, before: Option<Generation>) {
         let (number, version) = (current.number, current.version);
         let mut master = lock(&self.master);
         let replaced = std::mem::replace(&mut *master, Master { current, before });
-        // Under the lock, so that whoever finds a shard behind finds this generation in the master.
+        // Under the lock, so that a thread that finds its shard outdated finds this generation in
+        // `master`.
         self.number.store(number, Ordering::Relaxed);
         self.version.store(version, Ordering::Relaxed);
         drop(master);
@@ -189,17 +197,17 @@ impl Publication {
         }
     }
 
-    /// Lets those look again who wait for a change. Their wakers may be the app's.
+    /// Wakes the tasks that wait for a change. Their wakers may be application code.
     pub(crate) fn wake(&self) {
         wake_quietly(|| self.changes.send_replace(self.version()));
     }
 }
 
-/// What a thread read last.
+/// The generation that a thread read last.
 struct Last {
     manager: u64,
     version: u64,
-    /// That of its shard, which is gone soon after it is not current any more.
+    /// The generation in the thread's shard, which is dropped soon after it was replaced.
     generation: Weak<Generation>,
 }
 
@@ -214,7 +222,7 @@ thread_local! {
 }
 
 impl Last {
-    /// What was read, if it was read here and is current.
+    /// The remembered generation, if it is the current one of this publication.
     #[inline]
     fn get(&self, publication: &Publication) -> Option<Arc<Generation>> {
         let is_current =
@@ -230,7 +238,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Numbers the threads in the order in which they first read.
+/// The number of this thread, in the order in which threads first read.
 fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -10,11 +10,11 @@ use super::Live;
 use super::slot::Slot;
 use crate::panic::wait_quietly;
 
-/// A cached handle for hot loops: what [`Live::reader`] gives.
+/// A cached handle for hot loops, as [`Live::reader`] returns it.
 ///
-/// [`get`](Self::get) costs one atomic load while nothing changes. The price: it holds its value
-/// until the next `get`, so a reader that sleeps keeps an old value alive. It is not shared
-/// (`&mut self`); give each thread its own.
+/// [`get`](Self::get) costs one atomic load while nothing changes. In return, a reader holds its
+/// value until the next `get`, so an idle reader keeps an old value alive. It is not shared (`&mut
+/// self`); give each thread its own.
 ///
 /// The idea is arc-swap's `Cache`.
 ///
@@ -31,7 +31,7 @@ use crate::panic::wait_quietly;
 pub struct Reader<T: Send + Sync + 'static> {
     live: Live<T>,
     slot: Arc<Slot<T>>,
-    /// `slot` is the one of the generation with this version, or of a newer one.
+    /// `slot` belongs to the generation with this version, or to a newer one.
     version: u64,
     changes: watch::Receiver<u64>,
 }
@@ -58,7 +58,7 @@ impl<T: Send + Sync + 'static> Reader<T> {
     ///
     /// # Consistency
     ///
-    /// Never older than what any read that this thread learned of has seen.
+    /// The value is at least as new as that of every read this thread has learned of.
     ///
     /// # Panics
     ///
@@ -70,9 +70,9 @@ impl<T: Send + Sync + 'static> Reader<T> {
         self.slot.value()
     }
 
-    /// Resolves when the value is another than the last one that [`get`](Self::get) or this method
-    /// gave, and gives the new one. It never resolves when no newer value comes, as when the component
-    /// is closed at the [end](Live#the-end) of the run.
+    /// Waits for a value other than the last one that [`get`](Self::get) or this method returned,
+    /// and returns it. Never resolves if no newer value comes, for example because the component is
+    /// closed at the [end](Live#the-end) of the run.
     ///
     /// # Cancel safety
     ///
@@ -103,7 +103,8 @@ impl<T: Send + Sync + 'static> Reader<T> {
     /// ```
     pub async fn changed(&mut self) -> &T {
         loop {
-            // First mark the version as seen, then look: a commit in between wakes us again.
+            // Mark the version as seen before the check, so that a commit between the two wakes
+            // this task.
             self.changes.mark_unchanged();
             if self.live.is_closed() {
                 return pending().await;
@@ -117,7 +118,7 @@ impl<T: Send + Sync + 'static> Reader<T> {
         }
     }
 
-    /// Takes the current value; tells whether it is another one.
+    /// Takes the current value. Returns `true` if it is a different one.
     #[cold]
     fn refresh(&mut self) -> bool {
         let generation = self.live.publication.load();

@@ -1,4 +1,5 @@
-//! Where replaced values and old errors end: outside the reload, and away from whoever held them last.
+//! The queue in which replaced values and old errors end, outside the reload and away from their
+//! last holder.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -15,43 +16,42 @@ use crate::log::event;
 use crate::panic::{Quiet, catch, drop_quietly};
 use crate::{BoxError, woken};
 
-/// The way to the reaper. All components share it.
+/// The sending side of the reaper's queue, shared by all components.
 pub(crate) struct Reaper {
     arrivals: mpsc::UnboundedSender<Arrival>,
     to_retire: Arc<ToRetire>,
-    /// Whether there is the task, or was.
+    /// `true` once the reaper's task is about to run, and after it has ended.
     runs: AtomicBool,
 }
 
-/// How the app ends a value of a component, which is handed to it by move.
+/// The app's function that ends a value of a component. The value is moved into it.
 pub(crate) type Retire = Quiet<Box<RetireFn>>;
 pub(crate) type RetireFn = dyn Fn(Box<dyn Any + Send>) -> BoxFuture<'static, ()> + Send + Sync;
 
-/// How many values there are of each component that has a `retire`, from their building until that
-/// has ended.
+/// For each component with a `retire`, the number of its values that were built and whose
+/// retirement has not ended.
 #[derive(Default)]
 pub(crate) struct ToRetire(Mutex<BTreeMap<Arc<str>, usize>>);
 
-/// What ends in the reaper's task; or in place, when that task has ended.
+/// Something to drop or retire in the reaper's task, or in place if that task has ended.
 pub(crate) enum Arrival {
     Value(Remains),
-    /// What a function of the app's has returned.
+    /// An error that an application function returned.
     Error(Quiet<BoxError>),
 }
 
-/// What is left of a slot that nobody holds any more.
+/// The content of a slot that has lost its last holder.
 ///
-/// Its drop is the end of the value wherever that happens: in the reaper's task, or in place when
-/// that task has ended.
+/// Dropping it ends the value: in the reaper's task, or in place if that task has ended.
 pub(crate) struct Remains {
     home: Arc<Home>,
     value: Option<Box<dyn Any + Send>>,
-    /// What has to stay for as long as the value is there.
+    /// The inputs that must outlive the value.
     kept_by: [Option<Inputs>; 2],
 }
 
 impl Reaper {
-    /// The two ends: one for the slots, one for the task that ends what arrives.
+    /// Creates the sender for the slots and the receiver for the reaper's task.
     pub(crate) fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<Arrival>) {
         let (arrivals, receiver) = mpsc::unbounded_channel();
         let to_retire = Arc::default();
@@ -71,17 +71,17 @@ impl Reaper {
         self.take(Arrival::Value(remains));
     }
 
-    /// To be called when the task is about to begin.
+    /// Must be called when the reaper's task is about to run.
     pub(crate) fn runs(&self) {
         self.runs.store(true, Ordering::Relaxed);
     }
 
-    /// Takes an error that a function of this component or step has returned, and nobody asks for any
+    /// Takes an error that a function of this component or step returned and that is not needed any
     /// more.
     pub(crate) fn forget(&self, name: &Arc<str>, error: BoxError) {
         let error = Arrival::Error(Quiet::new(name, error));
-        // Before the task runs there is no reload that it could be in the way of; and there may be many
-        // until then, if the app starts by trying again and again.
+        // Before the task runs, dropping in place delays no reload, and errors do not pile up in
+        // the queue of an app that retries its start.
         match self.runs.load(Ordering::Relaxed) {
             true => self.take(error),
             false => end_here(error),
@@ -91,19 +91,19 @@ impl Reaper {
     fn take(&self, arrival: Arrival) {
         match self.arrivals.send(arrival) {
             Ok(()) => woken::note(),
-            // Without a reaper the error gives it back.
+            // The receiver is gone, and the error returns the arrival.
             Err(SendError(arrival)) => end_here(arrival),
         }
     }
 }
 
 thread_local! {
-    /// What is to end on this thread after what ends there right now.
+    /// The arrivals that end on this thread after the one that ends right now.
     static NEXT: RefCell<Option<VecDeque<Arrival>>> = const { RefCell::new(None) };
 }
 
-/// Ends something on this thread, and after it what it was the last to hold. One after the other, and
-/// not one inside the other: a chain of values may be longer than the stack is deep.
+/// Ends an arrival on this thread, and then every arrival whose last holder it was. They end in a
+/// loop instead of by recursion, because a chain of values may be longer than the stack allows.
 fn end_here(arrival: Arrival) {
     let mut first = Some(arrival);
     let is_outermost = NEXT.try_with(|next| match &mut *next.borrow_mut() {
@@ -116,7 +116,8 @@ fn end_here(arrival: Arrival) {
             true
         }
     });
-    // While a thread ends it remembers nothing any more.
+    // Access fails while the thread's locals are destroyed; the arrival was dropped with the
+    // closure.
     if is_outermost != Ok(true) {
         return;
     }
@@ -129,7 +130,7 @@ fn end_here(arrival: Arrival) {
 }
 
 impl Arrival {
-    /// The component or step that it is of.
+    /// The component or step that the arrival belongs to.
     pub(crate) fn name(&self) -> &Arc<str> {
         match self {
             Self::Value(remains) => remains.name(),
@@ -137,7 +138,8 @@ impl Arrival {
         }
     }
 
-    /// Drops it. Not even a panic of whoever hears from the log that it panicked comes through.
+    /// Drops the arrival. Catches every panic, also that of a log subscriber that receives the
+    /// first one.
     pub(crate) fn end(self) {
         let _ = catch(|| drop(self));
     }
@@ -163,7 +165,7 @@ impl ToRetire {
         counts.is_empty()
     }
 
-    /// The components, and how many values of each.
+    /// The number of values still to retire, by component.
     pub(crate) fn left(&self) -> BTreeMap<Arc<str>, usize> {
         self.0
             .lock()
@@ -185,7 +187,7 @@ impl Remains {
         }
     }
 
-    /// The component whose value it was.
+    /// The component that owned the value.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.home.name
     }
@@ -194,7 +196,7 @@ impl Remains {
         self.home.retire.get().is_some()
     }
 
-    /// Hands the value to the app's function, if that is still there.
+    /// Calls the app's function with the value, if that function still exists.
     pub(crate) fn retire(&mut self) -> BoxFuture<'static, ()> {
         let retire = self.home.retire.get().and_then(Weak::upgrade);
         match retire {
@@ -214,7 +216,7 @@ impl Drop for Remains {
                 self.name(),
             );
         }
-        // First the value, then what it was built from: see invariant 2 of `Slot`.
+        // The value first, then its inputs: invariant 2 of `Slot`.
         drop_quietly(&self.home.name, self.value.take());
         for inputs in &mut self.kept_by {
             drop_quietly(&self.home.name, inputs.take());

@@ -1,4 +1,4 @@
-//! A part of a value, as an input: what depends on it is rebuilt only when the part changed.
+//! A part of a value as an input, which causes a rebuild only when the part changed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::Live;
 use crate::panic::drop_quietly;
 
-/// A part of a component's value: what [`Live::select`] and [`Live::map`] give.
+/// A part of a component's value, as [`Live::select`] and [`Live::map`] return it.
 ///
-/// As an input it is handed to the build as a copy of the part, and the build runs again only when
-/// the part is no longer equal (`PartialEq`) to that copy. It pins nothing.
+/// As an input it gives the build a copy of the part. The build runs again only when the part is no
+/// longer equal (`PartialEq`) to that copy. A selection pins nothing.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -30,13 +30,13 @@ pub struct Selection<T: Send + Sync + 'static, U: 'static> {
     part: Option<Arc<dyn Part<T, U>>>,
 }
 
-/// How to get at the part.
+/// Access to the part of a value.
 pub(super) trait Part<T, U>: Send + Sync {
     fn get(&self, value: &T) -> U;
     fn is(&self, value: &T, part: &U) -> bool;
 }
 
-/// A part that is in the value: compared without a copy.
+/// A part that is borrowed from the value, and compared without a copy.
 pub(super) struct Borrowed<F>(pub(super) F);
 
 impl<T, U: Clone + PartialEq, F: Fn(&T) -> &U + Send + Sync> Part<T, U> for Borrowed<F> {
@@ -74,12 +74,12 @@ impl<T: Send + Sync + 'static, U> Selection<T, U> {
         self.part.as_deref().expect("it is there until the drop")
     }
 
-    /// The part of this value.
+    /// The part of `value`.
     pub(crate) fn of(&self, value: &T) -> U {
         self.part().get(value)
     }
 
-    /// Whether that is equal to this one.
+    /// Returns `true` if the part of `value` is equal to `part`.
     pub(crate) fn is(&self, value: &T, part: &U) -> bool {
         self.part().is(value, part)
     }

@@ -1,4 +1,4 @@
-//! Where one built value lives, together with what it was built from.
+//! The slot of one built value, together with the inputs it was built from.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -13,73 +13,75 @@ use crate::Stamp;
 ///
 /// # Invariants
 ///
-/// 1. `value` is `Some` until `drop` hands it to the reaper, together with what it is kept by.
-/// 2. The inputs outlive the value: the reaper lets them go when it is done with the value, so
-///    what was built from something is always gone before that something.
+/// 1. `value` is `Some` until `drop` hands it to the reaper, together with what keeps it.
+/// 2. The inputs outlive the value: the reaper drops them when it is done with the value, so a
+///    value is always gone before its inputs are.
 pub(crate) struct Slot<T: Send + Sync + 'static> {
     home: Arc<Home>,
     value: Option<T>,
     origin: Origin,
-    /// Of a member of a collection: what the collection was built from that it belongs to, or did last.
+    /// For a member of a collection, the inputs of the collection that it belongs to, or belonged
+    /// to last.
     anchor: Option<Box<Mutex<Inputs>>>,
-    /// No other slot in this process has the number.
+    /// The serial number, unique in this process.
     serial: u64,
     stage: AtomicU8,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 pub(crate) enum Origin {
-    /// It was read from outside; that has this stamp.
+    /// Read from outside, with this stamp.
     Read(Option<Stamp>),
     Built(Inputs),
-    /// It keeps nothing of what it was, because it is never built again.
+    /// Built once, and never again, so nothing is remembered.
     Kept,
 }
 
-/// What a value was built from, in the form that its `Inputs` gave it.
+/// The inputs of a value, in the form that the `Inputs` trait holds them.
 pub(crate) type Inputs = Arc<dyn Any + Send + Sync>;
 
-/// It was built, and may become part of a generation.
+/// Built, and may become part of a generation.
 const NEW: u8 = 0;
-/// It is or was part of a generation.
+/// Is or was part of a generation.
 const SHOWN: u8 = 1;
-/// It will never be part of one: its reload was refused, or was only a check.
+/// Will never be part of a generation: its reload was rejected, or was a dry run.
 const DISCARDED: u8 = 2;
 
-/// The component that slots belong to.
+/// The component that owns a slot.
 pub(crate) struct Home {
     pub(crate) name: Arc<str>,
-    /// Its place in each generation.
+    /// The index of the component in each generation.
     pub(crate) index: usize,
-    /// Weak, because values keep the leases that they were built from: a strong one would hold all
-    /// values for ever.
+    /// Weak, because values keep the leases they were built from, and a strong reference would keep
+    /// all values alive for ever.
     pub(crate) publication: Weak<Publication>,
     pub(crate) reaper: Arc<Reaper>,
-    /// How the app ends a value. Set before the first one is built, if at all. Weak, because the
+    /// The app's function that ends a value, set before the first value is built. Weak, because the
     /// function may hold handles.
     pub(crate) retire: OnceLock<Weak<Retire>>,
     pub(crate) part: Option<Box<Part>>,
 }
 
-/// The part that a component has in a collection.
+/// The role of a component in a collection.
 pub(crate) enum Part {
-    /// It is one: how to get at the members of which its value consists.
+    /// The collection itself, with the function that returns the members of its value.
     Whole(fn(&dyn Any) -> Vec<AnySlot>),
-    /// It is a member: how to find it in a slot of the collection, by the serial number of its value.
+    /// A member, with the function that finds its value's serial number in a slot of the
+    /// collection.
     Member(Box<Find>),
 }
 
 type Find = dyn Fn(&AnySlot) -> Option<u64> + Send + Sync;
 
-/// Stands in a generation for what was closed at the end of the run.
+/// The slot of a component that was closed at the end of the run.
 pub(crate) struct Closed(pub(super) Arc<str>);
 
-/// A slot whose type is known only to the handles of its component.
+/// A slot whose type only the handles of its component know.
 pub(crate) type AnySlot = Arc<dyn ErasedSlot>;
 
-/// The part of a slot that needs no type.
+/// The interface of a slot that does not depend on its type.
 pub(crate) trait ErasedSlot: Any + Send + Sync {
-    /// The component; of a member of a collection, with its key.
+    /// The name of the component; for a member of a collection, with its key.
     fn name(&self) -> &Arc<str>;
 
     fn stamp(&self) -> Option<Stamp> {
@@ -90,15 +92,17 @@ pub(crate) trait ErasedSlot: Any + Send + Sync {
         None
     }
 
-    /// The slots of which the value consists, if it is a collection.
+    /// The slots of the members, if the value is a collection.
     fn members(&self) -> Vec<AnySlot> {
         Vec::new()
     }
 
-    /// To be called when it has become part of a generation, of that collection if it is a member.
+    /// Must be called when the slot has become part of a generation; a member is given the inputs
+    /// of its collection.
     fn show(&self, _collection: Option<&Inputs>) {}
 
-    /// To be called when it will not become part of a generation, unless it is.
+    /// Must be called when the slot will not become part of a generation. Has no effect if it is
+    /// part of one.
     fn discard(&self) {}
 }
 
@@ -112,7 +116,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         if home.retire.get().is_some() {
             home.reaper.to_retire().add(&home.name);
         }
-        // Only that no two are the same matters: no partner needed.
+        // Relaxed is enough, because the number only needs to be unique.
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             home: Arc::clone(home),
@@ -139,16 +143,18 @@ impl<T: Send + Sync + 'static> Slot<T> {
         &self.home
     }
 
-    /// Whether it is not current, and will not be: not even when a probation fails.
+    /// Returns `true` if the value is not current and cannot become current again, not even when a
+    /// probation fails.
     pub(crate) fn is_replaced(&self) -> bool {
-        // Release and Acquire: whoever sees that it was shown sees the publication before that.
+        // Acquire, with Release in `show`: a thread that sees `SHOWN` sees the publication before
+        // it.
         match self.stage.load(Ordering::Acquire) {
             NEW => return false,
             DISCARDED => return true,
             _ => {}
         }
         let Some(publication) = self.home.publication.upgrade() else {
-            // All handles are gone, and the manager with them.
+            // All handles and the manager were dropped.
             return true;
         };
         let (current, before) = publication.current_and_before();
@@ -156,7 +162,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
         !is_in(&current) && !before.as_ref().is_some_and(is_in)
     }
 
-    /// Whether the slot of its component in a generation is this one, or has it as a member.
+    /// Returns `true` if `slot`, that of the component in some generation, is this one or has it as
+    /// a member.
     fn is_of(&self, slot: &AnySlot) -> bool {
         if Self::is_closed(slot) {
             return false;
@@ -173,8 +180,8 @@ impl<T: Send + Sync + 'static> Slot<T> {
         slot.is::<Closed>()
     }
 
-    /// The slot of a handle's own component. Its type is `T`, because the handle was made by the
-    /// build that fills it.
+    /// The slot with its type, which is `T` because the handle was created by the build that fills
+    /// the slot.
     ///
     /// # Panics
     ///
@@ -185,7 +192,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
         any.downcast_ref().unwrap_or_else(|| Closed::panic(slot))
     }
 
-    /// Like [`of`](Self::of), but counted.
+    /// Like [`of`](Self::of), with a reference of its own.
     pub(crate) fn share(slot: &AnySlot) -> Arc<Self> {
         let any: Arc<dyn Any + Send + Sync> = Arc::<dyn ErasedSlot>::clone(slot);
         any.downcast().unwrap_or_else(|_| Closed::panic(slot))
@@ -270,7 +277,7 @@ impl<T: Send + Sync + 'static> Drop for Slot<T> {
         let kept_by = [inputs, anchor];
         let is_plain = !std::mem::needs_drop::<T>() && self.home.retire.get().is_none();
         if is_plain && kept_by.iter().all(Option::is_none) {
-            // Nothing ends with it.
+            // There is nothing to drop or retire.
             return;
         }
         let value = self.value.take().expect("a value is dropped once");

@@ -10,7 +10,7 @@ use super::slot::Slot;
 
 /// One generation, for reading several values that belong together.
 ///
-/// It pins its generation like a [`Guard`](super::Guard); cloning is cheap.
+/// It pins its generation like a [`Guard`](super::Guard). Cloning is cheap.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -45,8 +45,8 @@ impl Snapshot {
     ///
     /// # Panics
     ///
-    /// If the handle belongs to another manager, or to a component that was added after this
-    /// snapshot was taken, or [closed](Live#the-end) before.
+    /// If the handle belongs to another manager. If its component was added after this snapshot was
+    /// taken, or was [closed](Live#the-end) before.
     #[track_caller]
     pub fn get<T: Send + Sync + 'static>(&self, live: &Live<T>) -> &T {
         assert!(
