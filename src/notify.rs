@@ -1,11 +1,11 @@
-//! Notifiers: what waits for the outside world and says when a reload is wanted.
+//! Notifiers, which wait for the outside world and request reloads.
 //!
 //! | from | with |
 //! |---|---|
 //! | a signal such as SIGHUP | [`signal`] |
 //! | the clock | [`interval`] |
 //! | a channel that the app already has | `tokio::sync::mpsc::Receiver` is a notifier |
-//! | anything that one can wait for | an `async` closure is a notifier |
+//! | anything else to wait for | an `async` closure is a notifier |
 //! | a file | [`file::json(path).watch()`](crate::file), which is a source and its notifier in one |
 
 use std::future::Future;
@@ -26,12 +26,12 @@ pub use signal::{Signal, SignalKind, signal};
 /// Waits for the outside world and yields [`Trigger`]s.
 ///
 /// The manager calls [`notify`](Self::notify) again after each trigger. A notifier that fails or
-/// panics does not end the app: it is reported and asked again with growing pauses
-/// ([`OnError::Stop`](crate::OnError) ends the run instead).
+/// panics does not end the app: the manager reports the failure and calls it again, with growing
+/// pauses ([`OnError::Stop`](crate::OnError) ends the run instead).
 ///
-/// `async` closures and `tokio::sync::mpsc::Receiver`s are notifiers. A closure is cloned for each call, so
-/// it cannot change what it captured: pass a receiver itself, and put what changes while it waits into a
-/// type of its own.
+/// `async` closures and `tokio::sync::mpsc::Receiver`s are notifiers. A closure is cloned for each
+/// call, so it cannot change its captures. Pass a receiver itself, and put state that changes
+/// between calls into a type of its own.
 ///
 /// ```
 /// use rekindle::{BoxError, Manager, Notifier, Trigger};
@@ -58,15 +58,15 @@ pub use signal::{Signal, SignalKind, signal};
     note = "a closure is called again and again, so it must not change what it captured, nor move it out: clone it there; to keep state between calls, pass an `mpsc::Receiver` itself, capture an `Arc<Mutex<_>>` or an atomic in an `Arc`, or implement `Notifier` for a type of your own"
 )]
 pub trait Notifier: Send + 'static {
-    /// Resolves when a reload is wanted, and says why.
+    /// Resolves when a reload is wanted, with the trigger that names the reason.
     ///
     /// # Errors
     ///
-    /// An error is reported, and the notifier is asked again after a pause.
+    /// The manager reports an error and calls the notifier again after a pause.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped half-way only at shutdown.
+    /// The future is dropped before it resolves only at shutdown.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -84,7 +84,7 @@ pub trait Notifier: Send + 'static {
     /// ```
     fn notify(&mut self) -> impl Future<Output = Result<Trigger, BoxError>> + Send;
 
-    /// The name that log lines and the status have for it. Control characters in it are escaped there.
+    /// The name for log lines and the status, which escape its control characters.
     ///
     /// ```
     /// use rekindle::{BoxError, Notifier, Trigger};
@@ -108,7 +108,7 @@ pub trait Notifier: Send + 'static {
     }
 }
 
-/// The object-safe twin.
+/// The object-safe variant of [`Notifier`].
 pub(crate) trait DynNotifier: Send {
     fn notify<'a>(
         &'a mut self,

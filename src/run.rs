@@ -1,9 +1,9 @@
-//! Run groups: several things that live and end together.
+//! Run groups: tasks that live and end together.
 //!
-//! A service is a few loops: a server, a consumer, a clean-up job, something that waits for
-//! SIGTERM. Each is an *actor* of a [`Group`]. When the first of them returns, with `Ok`, with an
-//! error or by a panic, all are interrupted; the group returns when all have returned, and tells
-//! [who was first](Ended) or [what went wrong](Error).
+//! A service is a few loops: a server, a consumer, a clean-up job, a wait for SIGTERM. Each is an
+//! *actor* of a [`Group`]. When the first of them returns, with `Ok`, with an error or by a panic,
+//! the group interrupts all of them. It returns when all have returned, with [the actor that was
+//! first](Ended) or [the failure](Error).
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,63 +35,67 @@
 //!
 //! # Forms of an actor
 //!
-//! | what there is | how it is added |
+//! | you have | add it with |
 //! |---|---|
 //! | a future that ends by itself once a token is cancelled | [`Group::add`] |
 //! | a future, and something to call that makes it end | [`Group::add_pair`] |
 //! | code that blocks | [`Group::add_blocking`] |
 //! | a signal that ends the process | [`signals()`], [`signals_for`] |
-//! | a token that somebody else cancels | [`token`] |
+//! | a token that other code cancels | [`token`] |
 //! | another group | `group.add("workers", \|stop\| workers.run_until(stop))` |
 //!
 //! A group inside a manager is `reload.run(|stop| group.run_until(stop))`.
 //!
-//! What does not end in a group or a manager that is an actor is named by the outer group as well.
+//! An actor that is itself a group or a manager reports what did not end inside it, and the outer
+//! group's error names that as well.
 //!
 //! # Signals
 //!
 //! The first SIGINT or SIGTERM starts the orderly end. A second one ends the process at once, and
-//! so does the end of the shutdown timeout if something is still running half a second later: with the
-//! code 128 + n, after a line on standard error, and an error event, that says what hung. A thread
-//! of this crate's sees to that, so it happens even when every thread of the runtime is blocked, or
-//! when `run` has returned and a stuck task keeps the runtime from shutting down:
+//! so does the end of the shutdown timeout if something is still running half a second later. The
+//! exit code is 128 + n, and a line on standard error and an error event name what hung. A thread
+//! of this crate enforces this, so it works even if every thread of the runtime is blocked, or if
+//! `run` has returned and a stuck task keeps the runtime from shutting down:
 //!
 //! ```text
 //! rekindle: SIGTERM: the shutdown timeout of 25s is over, while the app was ending; still running: actor `http`
 //! ```
 //!
-//! A signal is for the whole process, so this goes for every group and every manager that is there
-//! when it comes, beside the group with the signals as well. A group that is started when another
-//! one has ended by the signal, to finish something, may take its time: its shutdown timeout counts
-//! from when it begins to end.
+//! A signal is for the whole process, so all this applies to every group and manager that is
+//! running when it arrives, and not only to the group with the signals. A group that starts after
+//! another one was ended by the signal, to finish something, gets its full time: its shutdown
+//! timeout counts from when it begins to end.
 //!
 //! A signal that arrives between the call of [`signals()`] and the start of the group is kept, and
 //! the group ends as soon as it starts. Ending by a signal is a success for `main`;
-//! [`Ended::signal`] tells which it was.
+//! [`Ended::signal`] returns the signal.
 //!
 //! # Shutting down
 //!
-//! One number limits the whole stop: [`Manager::shutdown_timeout`](crate::Manager::shutdown_timeout), or
-//! [`Group::shutdown_timeout`] where a group is the outermost. It counts from the first of the signal, the
-//! stop, and the end of the app or of an actor. Each phase has a share of it, and what the one before
-//! left over; with the default of 25 s:
+//! One number limits the whole stop:
+//! [`Manager::shutdown_timeout`](crate::Manager::shutdown_timeout), or [`Group::shutdown_timeout`]
+//! where a group is the outermost. It counts from the first of the signal, the stop, and the end of
+//! the app or of an actor. Each phase has a share of it, and the time that the previous phase left
+//! over. With the default of 25 s:
 //!
-//! | phase | ends at | in seconds | one that is late |
+//! | phase | ends at | in seconds | if it is late |
 //! |---|---|---|---|
 //! | the app and its actors; effects and reloaders that run | 60 % | 15 | is dropped, and named in the error; an actor that is [`abortable`](ActorOptions::abortable), in the log |
 //! | [tasks](crate::Component::runs) of components | 80 % | 20 | is dropped, and named in the error; what is late in a group inside of a task is in the log |
 //! | [retirement](crate::Component::retire) of the last values | 100 % | 25 | is named in the error |
-//! | the process, if it was a signal and something still runs | and half a second | 25.5 | ends it, with the code 128 + n |
+//! | the process, if it was a signal and something still runs | and half a second | 25.5 | is ended, with the code 128 + n |
 //!
-//! So a client that does not hang up takes nothing from the pool that has to be closed after it. A group
-//! without a manager has the whole number for its actors. A group or manager that runs inside of another
-//! takes part in the budget of the outermost one, whose number counts. It has the share of its place, less
-//! a quarter of a second (a tenth of a short share), in which it names what hung before the outer one
-//! drops it. It must be polled by a task of the outer one for that, not by one that the app spawned.
+//! So a client that does not hang up takes no time from the pool that must be closed after it. A
+//! group without a manager has the whole number for its actors.
 //!
-//! Give the supervisor of the process more than that, so that the orderly end comes first:
+//! A group or manager that runs inside another takes part in the budget of the outermost one, whose
+//! number counts. It has the share of its place, less a quarter of a second (a tenth of a short
+//! share), in which it names what hung before the outer one drops it. For that, a task of the outer
+//! one must poll it, and not a task that the app spawned.
 //!
-//! | who ends the process | its setting | its default | advice |
+//! Give the supervisor of the process more time than that, so that the orderly end comes first:
+//!
+//! | supervisor | its setting | its default | advice |
 //! |---|---|---|---|
 //! | Kubernetes | `terminationGracePeriodSeconds` | 30 s | shutdown timeout + 5 s, and more if there is a `preStop` hook, which counts |
 //! | systemd | `TimeoutStopSec` | 90 s | shutdown timeout + 5 s |
@@ -102,8 +106,8 @@
 //! A task and a few allocations for each actor, and one thread for all signals of the process. A
 //! task is not a fence: an actor that blocks its thread cannot be aborted, only named.
 //!
-//! The shape is that of [oklog/run](https://github.com/oklog/run) for Go. New here are the
-//! shutdown timeout, panics as errors, and what the second signal does.
+//! The design is that of [oklog/run](https://github.com/oklog/run) for Go. The shutdown timeout,
+//! panics as errors, and the effect of the second signal are additions.
 
 mod blocking;
 mod cause;

@@ -76,7 +76,7 @@ impl<T: fmt::Display + Send + Sync + 'static> fmt::Display for Guard<T> {
 /// One value, held for as long as needed. [`Live::lease`](super::Live::lease) returns it, and a
 /// build gets one for each input that is a handle.
 ///
-/// It holds this value, and what that was built from, and nothing else of its generation. It is
+/// It holds this value and the inputs of this value, and nothing else of its generation. It is
 /// `Send` and may be held across `await`. `clone` clones the lease, never the value.
 ///
 /// ```

@@ -6,7 +6,8 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use crate::{BoxError, Notifier, Trigger};
 
-/// Each message is a trigger. A closed channel stays silent: nobody is left who could want a reload.
+/// Each message is a trigger. A closed channel never yields another one, because it has no sender
+/// left.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -32,7 +33,7 @@ impl<T: Into<Trigger> + Send + 'static> Notifier for Receiver<T> {
     }
 }
 
-/// As [`Receiver`]: each message is a trigger, a closed channel stays silent.
+/// Like [`Receiver`]: each message is a trigger, and a closed channel never yields another one.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

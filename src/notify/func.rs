@@ -7,8 +7,8 @@ use crate::{BoxError, Notifier, Trigger};
 
 /// A closure is called again after each trigger.
 ///
-/// It is cloned for each call, so it cannot change what it captured (it is an `AsyncFn`): no change is
-/// lost with the clone. These forms compile:
+/// It is cloned for each call, and a change in the clone would be lost, so it cannot change its
+/// captures (it is an `AsyncFn`). These forms compile:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::{BoxError, Notifier, Trigger};
 ///     }
 /// });
 ///
-/// // What has to be changed while it waits goes behind a lock ...
+/// // State that must change while the closure waits goes behind a lock ...
 /// let (_sender, receiver) = mpsc::channel::<()>(1);
 /// let receiver = Arc::new(Mutex::new(receiver));
 /// is_notifier(async move || {
@@ -57,8 +57,8 @@ use crate::{BoxError, Notifier, Trigger};
 /// }
 /// ```
 ///
-/// A `tokio::sync::watch::Receiver` in a closure would be cloned with what it had seen when the
-/// closure was made, and report the first change for ever. This is refused:
+/// A `tokio::sync::watch::Receiver` in a closure would be cloned with the version that it had seen
+/// when the closure was created, and report the first change for ever. So this is rejected:
 ///
 /// ```compile_fail,E0277
 /// # fn is_notifier(_: impl rekindle::Notifier) {}

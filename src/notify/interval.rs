@@ -7,10 +7,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{BoxError, Notifier, Trigger};
 
-/// Asks for a reload once in every `period`, with the trigger `interval`.
+/// Requests a reload once in every `period`, with the trigger `interval`.
 ///
-/// The first one comes a period after the manager has begun to listen. A tick that was missed,
-/// because the process was suspended for instance, is not made up for.
+/// The first tick comes one period after the manager has begun to listen. Missed ticks, for example
+/// while the process was suspended, are skipped.
 ///
 /// # Panics
 ///
@@ -35,7 +35,7 @@ pub fn interval(period: Duration) -> Interval {
     }
 }
 
-/// What [`interval`] gives.
+/// The notifier that [`interval`] returns.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -53,12 +53,12 @@ pub fn interval(period: Duration) -> Interval {
 pub struct Interval {
     period: Duration,
     trigger: Trigger,
-    /// Kept here, not in the future, so that a future dropped half-way moves no tick.
+    /// Kept here and not in the future, so that dropping a pending future moves no tick.
     next: Option<Instant>,
 }
 
 impl Interval {
-    /// The name of the trigger. The default is `interval`.
+    /// Sets the name of the trigger (default: `interval`).
     ///
     /// ```
     /// use std::time::Duration;
@@ -73,7 +73,7 @@ impl Interval {
         self
     }
 
-    /// `None` when that is later than the clock can tell.
+    /// One period from now; `None` if the clock cannot represent that.
     fn one_period_from_now(&self) -> Option<Instant> {
         Instant::now().checked_add(self.period)
     }
@@ -86,7 +86,8 @@ impl Notifier for Interval {
         };
         self.next = Some(at);
         sleep_until(at).await;
-        // The grid is kept, so that the ticks do not drift, unless a whole period was missed.
+        // The next tick counts from the previous one, so ticks do not drift, unless a whole period
+        // was missed.
         self.next = at
             .checked_add(self.period)
             .filter(|next| *next > Instant::now())

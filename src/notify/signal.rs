@@ -7,19 +7,18 @@ pub use tokio::signal::unix::SignalKind;
 
 use crate::{BoxError, Notifier, Trigger, signals};
 
-/// Asks for a reload whenever the process receives this signal.
+/// Requests a reload whenever the process receives this signal.
 ///
-/// The trigger is the signal's name in lower case: `sighup`, `sigusr1`. From this call on the
-/// signal no longer has its default effect, so call it early: a SIGHUP during the start-up is kept
-/// for the manager instead of ending the process. Several that arrive before they are asked for
-/// count as one.
+/// The trigger is the signal's name in lower case: `sighup`, `sigusr1`. From this call on, the
+/// signal no longer has its default effect, so call it early: a SIGHUP during the start-up is then
+/// kept for the manager instead of ending the process. Several signals that arrive before the
+/// manager takes them count as one.
 ///
-/// A signal that was ignored when the process started is heard, too. So a service under `nohup`
-/// survives the hang-up of its terminal, which reloads it, and `kill -s HUP` still works. A signal that
-/// ends the process is another matter: see [`run::signals`](fn@crate::run::signals#ignored-signals).
+/// The notifier also receives a signal that was ignored when the process started. So the hang-up of
+/// its terminal reloads a service under `nohup`, and `kill -s HUP` still works. Signals that end
+/// the process differ: see [`run::signals`](fn@crate::run::signals#ignored-signals).
 ///
-/// The signal is heard on a thread that this crate keeps for signals; no runtime is needed around
-/// the call.
+/// The call works outside a runtime, because a thread of this crate receives all signals.
 ///
 /// # Errors
 ///
@@ -42,7 +41,7 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     })
 }
 
-/// What [`signal`] gives.
+/// The notifier that [`signal`] returns.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -52,7 +51,7 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
 /// let mut hangups: notify::Signal = notify::signal(notify::SignalKind::hangup())?;
 /// # let pid = std::process::id().to_string();
 /// # std::process::Command::new("kill").args(["-s", "HUP", &pid]).status()?;
-/// // Somebody says `kill -s HUP <pid>`.
+/// // `kill -s HUP <pid>` sends SIGHUP.
 /// assert_eq!(hangups.notify().await?.as_str(), "sighup");
 /// # Ok(())
 /// # }

@@ -1,4 +1,4 @@
-//! Actors that block: a thread for each.
+//! Actors that block, each on a thread of its own.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ use super::cause::Failure;
 use super::member::Start;
 use crate::StepError;
 
-/// Starts a thread that does `work`, and a task that waits for it.
+/// Returns the start of an actor: a thread that runs `work`, and a task that waits for it.
 pub(super) fn start<F, O>(name: &Arc<str>, stop: CancellationToken, work: F) -> Start
 where
     F: FnOnce(CancellationToken) -> O + Send + 'static,
@@ -23,7 +23,7 @@ where
     let name = name.to_string();
     Box::new(|present| {
         Box::pin(async move {
-            // A thread cannot be aborted with its task. It is told, at least.
+            // Aborting the task does not end the thread, so its drop cancels the thread's token.
             let _told = stop.clone().drop_guard();
             let runtime = Handle::current();
             let (sender, receiver) = oneshot::channel();
@@ -35,7 +35,7 @@ where
                     Err(payload) => Err(Failure::Panic(StepError::panicked(payload))),
                 };
                 drop(present);
-                // An error means that the group has given up on this actor.
+                // Sending fails if the group has abandoned this actor.
                 let _ = sender.send(result);
             };
             let failed = |error: io::Error| {

@@ -1,4 +1,4 @@
-//! Why a group ends.
+//! The cause of a group's end.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 use crate::error::Chain;
 use crate::{BoxError, StepError};
 
-/// Why a group ends: what each interrupt is handed.
+/// The cause of a group's end, passed to each interrupt function.
 ///
 /// `Display` is a sentence for a log, with all causes of the error.
 ///
@@ -34,7 +34,7 @@ use crate::{BoxError, StepError};
 ///     stop.cancel();
 /// });
 /// let error = group.run().await.unwrap_err();
-/// assert!(!error.is_late()); // The writer was told.
+/// assert!(!error.is_late()); // The writer was interrupted.
 /// # Ok(())
 /// # }
 /// ```
@@ -45,11 +45,11 @@ pub struct Cause {
     pub(super) result: Result<(), Failure>,
 }
 
-/// How an actor failed.
+/// The failure of an actor.
 pub(super) enum Failure {
     Error(BoxError),
     Panic(StepError),
-    /// Its task was dropped, because it was late or because the runtime is being shut down.
+    /// Its task was dropped, because it was late or because the runtime shuts down.
     Aborted(JoinError),
 }
 
@@ -60,12 +60,12 @@ impl Cause {
         self.first.as_deref()
     }
 
-    /// The error that this actor returned. If it panicked, a [`StepError`].
+    /// The error of the first actor. If that panicked, a [`StepError`].
     pub fn error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         self.result.as_ref().err().map(Failure::error)
     }
 
-    /// The signal by which the group ends. It is the [`error`](Self::error) too.
+    /// The signal that ended the group. [`error`](Self::error) returns it, too.
     pub fn signal(&self) -> Option<&Signaled> {
         self.error().and_then(|error| error.downcast_ref())
     }
@@ -110,7 +110,8 @@ impl fmt::Debug for Failure {
 
 /// The error of a signal actor: the process received this signal.
 ///
-/// As the first of a group it is a success: [`Ended::signal`](super::Ended::signal) has it then.
+/// If the signal actor is the first of a group to return, this is a success, and
+/// [`Ended::signal`](super::Ended::signal) returns it.
 ///
 /// ```
 /// # #[cfg(all(unix, feature = "signal"))]
@@ -122,7 +123,7 @@ impl fmt::Debug for Failure {
 /// group.add("signals", run::signals_for([SignalKind::terminate()])?);
 /// # let pid = std::process::id().to_string();
 /// # std::process::Command::new("kill").args(["-s", "TERM", &pid]).status()?;
-/// // Somebody says `kill <pid>`.
+/// // `kill <pid>` sends SIGTERM.
 /// let ended = group.run().await?;
 /// let signal = ended.signal().expect("it was the signal");
 /// assert_eq!((signal.name(), signal.number()), ("SIGTERM", 15));
@@ -147,13 +148,13 @@ impl Signaled {
         }
     }
 
-    /// The usual name: `SIGTERM`.
+    /// The usual name, such as `SIGTERM`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The number, which is 15 for SIGTERM: `std::process::exit(128 + signal.number())` is how a
-    /// program says to a shell that a signal has ended it.
+    /// The number, such as 15 for SIGTERM. A program that a signal has ended reports that to a
+    /// shell with `std::process::exit(128 + signal.number())`.
     pub fn number(&self) -> i32 {
         self.number
     }

@@ -1,11 +1,14 @@
-//! How a group ended well.
+//! The successful end of a group.
 
 use std::sync::Arc;
 
 use super::Signaled;
 
-/// A group that ended well: the first actor returned `Ok` or was told to by a signal, or the group
-/// was stopped from outside, and all others returned within the shutdown timeout, or may be aborted.
+/// The successful end of a group.
+///
+/// The first actor returned `Ok` or a signal, or the group was stopped from outside. All others
+/// returned within the shutdown timeout, or were [`abortable`](super::ActorOptions::abortable) and
+/// could be aborted.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -33,7 +36,7 @@ impl Ended {
         self.first.as_deref()
     }
 
-    /// The signal, if it was one that ended the group.
+    /// The signal, if one ended the group.
     pub fn signal(&self) -> Option<&Signaled> {
         self.signal.as_ref()
     }

@@ -1,4 +1,4 @@
-//! How a group runs, and how it ends.
+//! The run of a group, and its end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::log::event;
 use crate::panic::drop_quietly;
 use crate::shutdown::{self, Phase, Place};
 
-/// How long an aborted task may take to be dropped before it counts as one that blocks its thread.
+/// The time in which an aborted task must be dropped. A task that takes longer counts as blocking
+/// its thread.
 const ABORT: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(group: Group, stop: CancellationToken) -> Result<Ended, Error> {
@@ -89,7 +90,7 @@ fn call(name: &str, interrupt: Interrupt, cause: &Cause) {
     }
 }
 
-/// Dropping it aborts what still runs.
+/// The tasks of the actors. Dropping it aborts those that still run.
 #[derive(Default)]
 struct Tasks {
     set: JoinSet<Result<(), Failure>>,
@@ -99,14 +100,14 @@ struct Tasks {
 struct Actor {
     task: AbortHandle,
     name: Arc<str>,
-    /// Returns no error when it is aborted.
+    /// Aborting it is no error.
     abortable: bool,
     ended: bool,
     aborted: bool,
 }
 
 impl Tasks {
-    /// The next actor to return, and what. `None` when there is none left.
+    /// Waits for the next actor to return. Returns its name and result, or `None` if none is left.
     async fn next(&mut self) -> Option<(Arc<str>, Result<(), Failure>)> {
         let (id, result) = match self.set.join_next_with_id().await? {
             Ok((id, result)) => (id, result),
@@ -119,11 +120,11 @@ impl Tasks {
         Some((Arc::clone(&actor.name), result))
     }
 
-    /// Waits for all to return, and aborts those that are late. Returns those that may not be, and the
-    /// time that they had.
+    /// Waits for all actors to return, and aborts those that are late. Returns the late ones that
+    /// are not abortable, and the time that they had.
     ///
-    /// Where a manager runs in an actor, it has tasks and values to end after the others, and so those
-    /// have the app's share only.
+    /// If managers run in some actors, the other actors have only the app's share, because a
+    /// manager ends its tasks and values after the app.
     async fn end(&mut self, roll: &Roll) -> (Vec<Late>, Duration) {
         let budget = &roll.budget;
         let mut inside = Vec::new();
@@ -159,12 +160,13 @@ impl Tasks {
         timeout_at(deadline, all).await.is_ok()
     }
 
-    /// What was late, without the actors that may be aborted, which are logged.
+    /// The late actors that are not abortable, and the late work inside of actors. Abortable ones are
+    /// logged.
     async fn late(&mut self, roll: &Roll, share: Duration, inside: Vec<Late>) -> Vec<Late> {
         if self.actors.iter().all(|actor| !actor.aborted) {
             return inside;
         }
-        // Whether the abort was enough is seen in the roll, which knows the threads as well.
+        // The roll shows if the abort was enough, because it includes the threads.
         let mut after = Vec::new();
         let all = async { while self.one_more(&mut after).await {} };
         let _ = timeout(ABORT, all).await;
@@ -186,7 +188,7 @@ impl Tasks {
         late
     }
 
-    /// Aborts the actors that are left, except for these.
+    /// Aborts the actors that are left, except the `spared` ones.
     fn abort(&mut self, roll: &Roll, spared: &[usize], inside: &mut Vec<Late>) {
         for index in roll.present().into_keys() {
             let actor = &mut self.actors[index];
@@ -194,7 +196,7 @@ impl Tasks {
                 continue;
             }
             if !actor.abortable {
-                // Now, because what is aborted does not say any more what was late in it.
+                // Before the abort, because an aborted actor cannot report its own late work.
                 let mut unsaid = shutdown::running_inside(&roll.budget, index);
                 let said: Vec<_> = inside.iter().map(ToString::to_string).collect();
                 unsaid.retain(|phrase| !said.iter().any(|said| said.starts_with(phrase)));
@@ -205,8 +207,8 @@ impl Tasks {
         }
     }
 
-    /// Waits for one more to return. The group's result has no place for what it returns, except for
-    /// what was late inside of it. Returns `false` when there is none left.
+    /// Waits for one more actor to return. Its result is only logged; the late work that its error names
+    /// is added to `inside`. Returns `false` if none is left.
     async fn one_more(&mut self, inside: &mut Vec<Late>) -> bool {
         let Some((name, result)) = self.next().await else {
             return false;

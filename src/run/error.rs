@@ -1,4 +1,4 @@
-//! What went wrong in a group.
+//! The failure of a group.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,11 +11,12 @@ use crate::BoxError;
 use crate::error::{CHAIN, Chain};
 use crate::panic::catch;
 
-/// The first actor failed, or some did not end within the shutdown timeout, or both.
+/// The failure of a group: the first actor failed, or some did not end within the shutdown timeout,
+/// or both.
 ///
-/// The error of the actor is the [`source`](StdError::source), exactly as it was returned. `Debug`
-/// prints the sentence with all its causes, because that is what a `main` that returns an error
-/// shows.
+/// The error of the actor is the [`source`](StdError::source), exactly as the actor returned it.
+/// `Debug` prints the sentence with all its causes, because a `main` that returns an error prints
+/// it with `Debug`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -43,21 +44,21 @@ struct Inner {
     share: Duration,
 }
 
-/// Something that was still running when its time was up.
+/// An actor, or something inside one, that was still running at the end of its time.
 pub(super) enum Late {
     /// An actor of the group.
     Actor {
         name: Arc<str>,
-        /// Whether it was left behind because it did not end when it was aborted, either.
+        /// `true` if it was left behind because aborting it did not end it.
         stuck: bool,
     },
-    /// Something in a group or manager inside of this group, as a phrase.
+    /// Something in a group or manager inside this group, as a phrase.
     Inside(String),
 }
 
 impl Late {
-    /// What a group or a manager that was an actor says was late, wherever its error is among the
-    /// causes.
+    /// The phrases for late work inside an actor that is a group or manager, from the first error
+    /// among `failure` and its causes that has some.
     pub(super) fn inside(failure: &Failure) -> Vec<Self> {
         let late = catch(|| {
             let first: &(dyn StdError + 'static) = failure.error();
@@ -87,15 +88,15 @@ impl Error {
         self.0.cause.first()
     }
 
-    /// The signal, if it was one that ended the group; then some actors were [late](Self::late).
+    /// The signal, if one ended the group. Some actors were [late](Self::late) then.
     pub fn signal(&self) -> Option<&Signaled> {
         self.0.cause.signal()
     }
 
-    /// The actors that were still running at the end of their share of the shutdown timeout, by name.
-    /// They were aborted, and those that block a thread were left behind.
+    /// The actors that were still running at the end of their share of the shutdown timeout, by
+    /// name. They were aborted; those that block a thread were left behind.
     ///
-    /// Behind them comes what did not end in the groups and managers inside of this one, each as a
+    /// After them come the leftovers of the groups and managers inside this one, each as a
     /// phrase: ``"actor `worker` (blocks its thread)"``.
     ///
     /// ```
@@ -120,12 +121,12 @@ impl Error {
         })
     }
 
-    /// Whether the first actor failed, by an error or a panic.
+    /// Returns `true` if the first actor failed, by an error or a panic.
     pub fn is_failed(&self) -> bool {
         self.failure().is_some()
     }
 
-    /// Whether the first actor panicked.
+    /// Returns `true` if the first actor panicked.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -144,8 +145,8 @@ impl Error {
         matches!(self.failure(), Some(Failure::Panic(_)))
     }
 
-    /// Whether the first actor returned [`Cancelled`]: somebody cancelled the token of a
-    /// [`run::token`](super::token).
+    /// Returns `true` if the first actor returned [`Cancelled`], because the token of a
+    /// [`run::token`](super::token) was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.failure()
             .is_some_and(|failure| failure.error().is::<Cancelled>())
@@ -156,8 +157,8 @@ impl Error {
         !self.0.late.is_empty()
     }
 
-    /// The error that the first actor returned. If it panicked, a [`StepError`](crate::StepError);
-    /// if it did not fail, `None`.
+    /// The error that the first actor returned. If it panicked, a [`StepError`](crate::StepError).
+    /// If it did not fail, `None`.
     pub fn into_source(self) -> Option<BoxError> {
         // A signal is no failure.
         self.failure()?;
@@ -176,7 +177,7 @@ impl fmt::Display for Error {
         if self.is_late() {
             f.write_str(&still_running(late, *share))?;
         }
-        // Last, because the cause that a chain of errors appends is that of the failure.
+        // Last, because a chain of errors appends the cause of the failure.
         if let (Some(first), true) = (cause.first(), self.is_failed()) {
             let separator = if self.is_late() { "; " } else { "" };
             write!(f, "{separator}actor `{first}` failed")?;
@@ -185,11 +186,11 @@ impl fmt::Display for Error {
     }
 }
 
-/// What was late, in one line.
+/// Everything that was late, in one line.
 pub(super) fn still_running(late: &[Late], share: Duration) -> String {
     let phrases: Vec<_> = late.iter().map(ToString::to_string).collect();
     let phrases = phrases.join(", ");
-    // A group or manager inside of this one has another share.
+    // A group or manager inside this one has another share.
     match late.iter().any(|late| matches!(late, Late::Actor { .. })) {
         true => format!("still running {share:?} after the stop: {phrases}"),
         false => format!("still running after the stop: {phrases}"),

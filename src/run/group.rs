@@ -1,4 +1,4 @@
-//! The group: what is added, and how it is run.
+//! The group: adding actors, and running them.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -43,13 +43,14 @@ impl Group {
         }
     }
 
-    /// The time for the whole stop (default: 25 s), from the first of signal, stop and end of an actor on.
+    /// Sets the time for the whole stop (default: 25 s), which counts from the first of the signal,
+    /// the stop, and the end of an actor.
     ///
-    /// It counts where the group is the outermost one. A group in a manager's app, or in another group,
-    /// has the share of its place there. The [module](super#shutting-down) has the table.
+    /// It applies if the group is the outermost one. A group in a manager's app, or in another
+    /// group, has the share of its place there. The [module](super#shutting-down) has the table.
     ///
-    /// An actor that is late is aborted, or left behind where that is impossible, and named in the
-    /// [`Error`]; one that is [`abortable`](ActorOptions::abortable) is named in the log instead.
+    /// A late actor is aborted, or left behind if it cannot be aborted, and named in the [`Error`].
+    /// If it is [`abortable`](ActorOptions::abortable), the log names it instead.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -70,11 +71,11 @@ impl Group {
         self
     }
 
-    /// Adds an actor: a function of a token, whose future has to end soon after the token was
+    /// Adds an actor: a function of a token, whose future must end soon after the token is
     /// cancelled.
     ///
-    /// The function is called when the group is run, and its future is a task of its own. What it
-    /// returns is an [`ActorOutput`]: nothing, or a `Result`.
+    /// The function is called when the group runs, and its future becomes a task of its own. The
+    /// future returns an [`ActorOutput`]: nothing, or a `Result`.
     ///
     /// ```
     /// use rekindle::{BoxError, run};
@@ -97,7 +98,7 @@ impl Group {
     /// });
     /// ```
     ///
-    /// A bare future is no actor, because nothing could tell it to end:
+    /// A bare future is no actor, because it has no token that could end it:
     ///
     /// ```compile_fail,E0277
     /// rekindle::run::Group::new().add("future", async {});
@@ -105,7 +106,7 @@ impl Group {
     ///
     /// # Panics
     ///
-    /// If the name has control characters, which would tear the log lines that name it.
+    /// If the name has control characters, which would break the log lines that name it.
     #[track_caller]
     pub fn add<F, R>(&mut self, name: impl Into<String>, actor: F) -> ActorOptions<'_>
     where
@@ -120,9 +121,9 @@ impl Group {
 
     /// Adds an actor as a pair, as in oklog/run: a future, and a function that makes it end.
     ///
-    /// `interrupt` is called exactly once, and handed the reason; also when it was this actor that
-    /// returned first. It must not block. If it panics, that is logged, and the others are
-    /// interrupted all the same.
+    /// `interrupt` is called exactly once with the cause, also if this actor returned first. It
+    /// must not block. If it panics, the panic is logged, and the other actors are interrupted all
+    /// the same.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -166,11 +167,11 @@ impl Group {
         )
     }
 
-    /// Adds an actor that blocks: it gets a thread of its own, named after it.
+    /// Adds an actor that blocks, on a thread of its own with the actor's name.
     ///
-    /// It has to look at the token between two pieces of work, or to wait for it with
-    /// `Handle::current().block_on(stop.cancelled())`: the thread is inside the context of the
-    /// runtime. A thread cannot be aborted, so one that does not end is left behind.
+    /// It must check the token between two pieces of work, or wait for it with
+    /// `Handle::current().block_on(stop.cancelled())`, which works because the thread is inside the
+    /// context of the runtime. A thread cannot be aborted, so one that does not end is left behind.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -229,16 +230,17 @@ impl Group {
         ActorOptions(self.members.last_mut().expect("one was pushed"))
     }
 
-    /// Starts all actors, waits for the first one to return, interrupts all in the order in which
-    /// they were added, and waits for all to return.
+    /// Starts all actors, waits for the first one to return, interrupts all of them in the order in
+    /// which they were added, and waits for all to return.
     ///
     /// An empty group returns at once.
     ///
     /// # Errors
     ///
-    /// If the first actor failed or panicked, or if some did not return within the shutdown timeout and are
-    /// not [`abortable`](ActorOptions::abortable).
-    /// Ending by a signal is no error. What actors return after the first one is only logged.
+    /// If the first actor failed or panicked, or if an actor that is not
+    /// [`abortable`](ActorOptions::abortable) did not return within the shutdown timeout. Ending by
+    /// a signal is no error. The results of the actors that return after the first one are only
+    /// logged.
     ///
     /// # Panics
     ///
@@ -246,17 +248,18 @@ impl Group {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future aborts the actors, and cancels the tokens of those that block; functions
-    /// given to [`add_pair`](Self::add_pair) are not called.
+    /// Dropping the future aborts the actors, and cancels the tokens of those that block. The
+    /// functions given to [`add_pair`](Self::add_pair) are not called.
     pub async fn run(self) -> Result<Ended, Error> {
         self.run_until(CancellationToken::new()).await
     }
 
-    /// As [`run`](Self::run); the group also ends, without an error, when `stop` is cancelled.
+    /// Like [`run`](Self::run), and also ends the group, without an error, when `stop` is
+    /// cancelled.
     ///
-    /// It works in the other direction, too: when the group begins to end, for whatever reason, it
-    /// cancels `stop`, before it interrupts the first actor. So whoever holds the token hears that
-    /// the end has begun, while the actors still have their time.
+    /// It works in the other direction, too: when the group begins to end, for any reason, it
+    /// cancels `stop` before it interrupts the first actor. So other holders of the token notice
+    /// the end while the actors still have their time.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! One actor of a group, whatever its form.
+//! One actor of a group, in any of its forms.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -16,21 +16,21 @@ pub(super) struct Member {
     pub(super) abortable: bool,
 }
 
-/// Makes the task of the actor. Code of the user's runs only inside that task.
+/// Creates the task of the actor. Application code runs only inside that task.
 pub(super) type Start = Box<dyn FnOnce(Present) -> Task + Send>;
 
 pub(super) type Task = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 pub(super) type Interrupt = Box<dyn FnOnce(&Cause) + Send>;
 
-/// Starts the future that `make` makes.
+/// Returns the start of an actor that runs the future `make` returns.
 pub(super) fn start<R>(make: impl FnOnce() -> R + Send + 'static) -> Start
 where
     R: IntoFuture<Output: ActorOutput, IntoFuture: Send>,
 {
     Box::new(|present| {
         Box::pin(async move {
-            // Declared first, so that it goes last: when the future has been dropped.
+            // Declared first, so that it is dropped last, after the future.
             let _present = present;
             make()
                 .into_future()

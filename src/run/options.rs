@@ -1,19 +1,20 @@
-//! Options of one actor.
+//! The options of one actor.
 
 use std::fmt;
 
 use super::member::Member;
 
-/// An actor that was added, for options: returned by [`Group::add`](super::Group::add) and the like.
+/// The options of an actor that was added, as [`Group::add`](super::Group::add) and its siblings
+/// return them.
 pub struct ActorOptions<'g>(pub(super) &'g mut Member);
 
 impl ActorOptions<'_> {
-    /// Lets the actor be aborted without an error when it has not returned in its share of the
-    /// [shutdown timeout](super#shutting-down).
+    /// Makes it no error if the actor does not return in its share of the [shutdown
+    /// timeout](super#shutting-down) and is aborted.
     ///
-    /// For a server: one client that does not hang up must not turn an orderly stop into a failure. The
-    /// abort is logged as a warning. An actor that cannot be aborted, because it blocks its thread, is an
-    /// error all the same.
+    /// Use it for a server, where one client that does not hang up must not turn an orderly stop
+    /// into a failure. The abort is logged as a warning. If the actor cannot be aborted, because it
+    /// blocks its thread, that is still an error.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! What actors return.
+//! The return types of actors.
 
 use super::{Ended, Error};
 use crate::BoxError;
@@ -10,13 +10,13 @@ mod sealed {
     impl Sealed for Result<super::Ended, super::Error> {}
 }
 
-/// What an actor returns: `()`, `Result<(), E>` with any error, or the result of another group.
+/// A return type of an actor: `()`, `Result<(), E>` with any error, or the result of another group.
 ///
-/// A server of axum's returns `io::Result<()>`, so the error cannot be fixed to one type. A closure
-/// that ends with a bare `Ok(())` therefore has to say which error it means, with
-/// `Ok::<_, BoxError>(())`; a function with a return type of its own needs nothing.
+/// The error type is open because some actors fix their own: an axum server returns
+/// `io::Result<()>`. A closure that ends with a bare `Ok(())` must therefore name its error, with
+/// `Ok::<_, BoxError>(())`. A function with a declared return type needs nothing.
 ///
-/// A group inside another one that was ended by a signal passes that signal on.
+/// A group inside another one passes the signal that ended it on to the outer group.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -41,7 +41,7 @@ mod sealed {
     note = "end it with `;` when it cannot fail, else with `Ok::<_, BoxError>(())`; one that returns `!` loops for ever, and has to end when its token is cancelled"
 )]
 pub trait ActorOutput: sealed::Sealed + Send + 'static {
-    /// How the actor ended.
+    /// Converts the output to a plain result.
     #[doc(hidden)]
     fn into_result(self) -> Result<(), BoxError>;
 }

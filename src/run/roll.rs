@@ -1,4 +1,4 @@
-//! The roll: which actors of a group have not ended.
+//! The roll: the actors of a group that have not ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::shutdown::{self, Budget, Kind, Roster};
 
-/// Kept alive by the group and by every actor that runs, so that one that is stuck can be named
-/// after its group is gone.
+/// The roll of a group. The group and every running actor keep it alive, so that a stuck actor can
+/// be named after its group is gone.
 pub(super) struct Roll {
     /// A group has one phase, to the end of its window.
     pub(super) budget: Arc<Budget>,
-    /// By the order of adding; names may repeat.
+    /// The names by the order of adding, because names may repeat.
     present: Mutex<BTreeMap<usize, Arc<str>>>,
 }
 
@@ -25,7 +25,7 @@ impl Roll {
         roll
     }
 
-    /// Marks an actor as running until what is returned is dropped.
+    /// Marks an actor as running until the returned [`Present`] is dropped.
     pub(super) fn enter(self: &Arc<Self>, index: usize, name: &Arc<str>) -> Present {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.insert(index, Arc::clone(name));
@@ -35,7 +35,7 @@ impl Roll {
         }
     }
 
-    /// Those that have not ended.
+    /// The actors that have not ended.
     pub(super) fn present(&self) -> BTreeMap<usize, Arc<str>> {
         self.present
             .lock()
@@ -57,7 +57,7 @@ impl Roster for Roll {
     }
 }
 
-/// Held by an actor, and let go after everything else that it holds.
+/// The presence of an actor, which the actor drops after everything else that it holds.
 pub(super) struct Present {
     roll: Arc<Roll>,
     index: usize,

@@ -1,4 +1,4 @@
-//! Actors made from signals.
+//! Actors that wait for signals.
 
 use std::io;
 
@@ -10,23 +10,23 @@ use crate::signals::{self, Stop};
 
 /// An actor that ends its group when the process receives SIGINT or SIGTERM.
 ///
-/// From this call on the signals are kept for the group instead of ending the process, so call it
-/// before anything that takes time. That remains so when the group has ended: from then on a first
-/// signal does nothing, unless something still runs, and a second one ends the process. See the
-/// [module](super#signals). No runtime is needed around the call.
+/// From this call on, the signals are kept for the group instead of ending the process, so call it
+/// before anything that takes time. That stays so after the group has ended: a first signal then
+/// does nothing, unless something still runs, and a second one ends the process. See the
+/// [module](super#signals). The call works outside a runtime.
 ///
-/// Its error is [`Signaled`]; a group takes that for a success.
+/// The actor's error is [`Signaled`], which counts as a success of the group.
 ///
 /// # Ignored signals
 ///
-/// A signal that the process ignored when it was started stays ignored. A script starts `service &` with
-/// SIGINT ignored, so that Ctrl-C ends only what is in the foreground. An info event names each signal
-/// that is left out; `env --default-signal service &` has them all heard. Only Linux says which signals
-/// are ignored, so other systems hear them all.
+/// A signal that the process ignored when it was started stays ignored. A script starts `service &`
+/// with SIGINT ignored, so that Ctrl-C ends only the foreground job. An info event names each
+/// signal that is left out. With `env --default-signal service &` the actor listens to all of them.
+/// Only Linux reports which signals are ignored; on other systems the actor listens to all of them.
 ///
 /// # Errors
 ///
-/// If the thread that hears signals cannot be started.
+/// If the thread for signals cannot be started.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -45,16 +45,17 @@ pub fn signals() -> io::Result<Actor<Signaled>> {
     signals_for([SignalKind::interrupt(), SignalKind::terminate()])
 }
 
-/// As [`signals()`], with signals of one's own choice.
+/// An actor like that of [`signals()`], for signals of your choice.
 ///
-/// What the [module](super#signals) says about a second signal and the end of the shutdown timeout
-/// applies to SIGINT and SIGTERM, if they are among them. Any other one ends the group, and that is
-/// all. [Ignored signals](fn@signals#ignored-signals) are left out: under `nohup` that is SIGHUP.
+/// The effects of a second signal and of the end of the shutdown timeout, which the
+/// [module](super#signals) describes, apply to SIGINT and SIGTERM if they are among `kinds`. Any
+/// other signal only ends the group. [Ignored signals](fn@signals#ignored-signals) are left out:
+/// under `nohup` that is SIGHUP.
 ///
 /// # Errors
 ///
 /// If one of the signals cannot be listened to (SIGKILL and SIGSTOP never can, nor can SIGILL,
-/// SIGFPE and SIGSEGV), or the thread that hears signals cannot be started.
+/// SIGFPE and SIGSEGV), or the thread for signals cannot be started.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! An actor made from a token.
+//! An actor that waits for a token.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Cancelled;
 
-/// An actor that this module makes: a function of the token that interrupts it, as all are.
+/// An actor of this module: a function of the token that interrupts it, like every actor.
 ///
-/// It can be called without a group, too.
+/// It may also be called without a group.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
