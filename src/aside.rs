@@ -1,8 +1,8 @@
-//! Threads on which no code of the app's runs, one for the process each, with a small runtime.
+//! Threads that never run application code, one for the process each, with a small runtime.
 //!
-//! The threads of the app's runtime may all be blocked, and even one that is can be the one that drives
-//! the timers of the others: then those sleep on, whatever is due. What has to be noticed all the same
-//! is waited for here.
+//! The threads of the app's runtime may all be blocked. A single blocked one may be the one that
+//! drives the timers for the others, which then sleep past every deadline. Events that must be
+//! noticed all the same are awaited here.
 
 use std::future::pending;
 use std::io;
@@ -14,15 +14,15 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::race::race;
 
-/// One such thread.
+/// A thread that never runs application code.
 pub(crate) struct Aside {
     name: &'static str,
-    /// What its runtime can do.
+    /// Enables the drivers of its runtime.
     enable: fn(&mut Builder) -> &mut Builder,
     runtime: Mutex<Option<Handle>>,
 }
 
-/// Knows the time, and has no file open for it.
+/// Has the time driver only, and so opens no file.
 static ALARM: Aside = Aside::new("rekindle-alarm", Builder::enable_time);
 
 impl Aside {
@@ -34,10 +34,10 @@ impl Aside {
         }
     }
 
-    /// The runtime of the thread, which is started by the first who asks.
+    /// The runtime of the thread, which the first call starts.
     ///
-    /// The runtime is built, and would be dropped, on its own thread: the caller may be inside another
-    /// runtime, where dropping one panics.
+    /// The runtime is built on its own thread, and would be dropped there, because the caller may
+    /// be inside another runtime, where dropping one panics.
     pub(crate) fn runtime(&'static self) -> io::Result<Handle> {
         let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(handle) = &*runtime {
@@ -48,7 +48,7 @@ impl Aside {
             let built = (self.enable)(&mut Builder::new_current_thread()).build();
             let handle = built.as_ref().map(|runtime| runtime.handle().clone());
             let handle = handle.map_err(|error| with_context("cannot start a runtime", error));
-            // Sent only once, and the receiver waits for it.
+            // Cannot fail: it is sent once, and the receiver waits for it.
             let _ = sender.send(handle);
             if let Ok(runtime) = built {
                 runtime.block_on(pending::<()>());
@@ -66,8 +66,9 @@ fn with_context(failed: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{failed}: {error}"))
 }
 
-/// Sleeps until then by the clock of the caller's runtime, which tests may move, or by that of the
-/// thread, whichever comes first. Where no thread can be started, the caller's has to do.
+/// Sleeps until `deadline` by the clock of the caller's runtime, which tests may move, or by that
+/// of the alarm thread, whichever comes first. Uses only the caller's if the thread cannot be
+/// started.
 pub(crate) async fn wake_at(deadline: Instant) {
     let aside = sleep_aside(deadline).ok();
     let here = sleep_until(deadline);
@@ -77,7 +78,7 @@ pub(crate) async fn wake_at(deadline: Instant) {
     }
 }
 
-/// Driven by the thread, wherever it is polled.
+/// A sleep that the alarm thread drives, wherever it is polled.
 fn sleep_aside(deadline: Instant) -> io::Result<Sleep> {
     let left = deadline.duration_since(Instant::now());
     let runtime = ALARM.runtime()?;

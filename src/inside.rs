@@ -1,7 +1,7 @@
 //! The reload that a task works for.
 //!
-//! The manager's number is there so that asking for a reload from inside one is an error: waiting for it
-//! would never end. The warnings are there so that they reach the report.
+//! The manager's number makes it an error to request a reload from inside one, which would wait for
+//! itself for ever. The warnings are kept so that they reach the report.
 
 use std::fmt;
 use std::future::Future;
@@ -19,11 +19,11 @@ tokio::task_local! {
 pub(crate) struct Inside {
     /// The number of the manager.
     manager: u64,
-    /// Those of the reload. `None` at the start, which has no report.
+    /// The warnings of the reload. `None` at the start, which has no report.
     warnings: Option<Arc<Warnings>>,
 }
 
-/// The warnings of the app's functions during one reload.
+/// The warnings that application functions gave during one reload.
 #[derive(Default)]
 pub(crate) struct Warnings(Mutex<Vec<Arc<str>>>);
 
@@ -50,7 +50,7 @@ pub(crate) fn reload<F: Future>(
     INSIDE.scope(Inside { manager, warnings }, f)
 }
 
-/// For a task that works for the same reload as this one, if this one does.
+/// Runs `f` for the reload that `inside` names, if there is one.
 pub(crate) async fn same<F: Future>(inside: Option<Inside>, f: F) -> F::Output {
     match inside {
         Some(inside) => INSIDE.scope(inside, f).await,
@@ -58,25 +58,26 @@ pub(crate) async fn same<F: Future>(inside: Option<Inside>, f: F) -> F::Output {
     }
 }
 
-/// The reload that this task works for, if it works for one.
+/// The reload that this task works for, if any.
 pub(crate) fn current() -> Option<Inside> {
     INSIDE.try_get().ok()
 }
 
-/// The manager whose reload this task works for.
+/// The manager whose reload this task works for, if any.
 pub(crate) fn manager() -> Option<u64> {
     INSIDE.try_with(|inside| inside.manager).ok()
 }
 
-/// Writes a warning to the log and, if this is called from inside a reload or a check, adds it to
-/// the [report](crate::Report::warnings).
+/// Writes a warning to the log and, if called from inside a reload or a dry run, adds it to the
+/// [report](crate::Report::warnings).
 ///
-/// For what is no reason to reject a reload but should not go unnoticed: a certificate that has
-/// expired, a setting that has no effect. A warning belongs to a value that is built, so the next
-/// reload that leaves the value alone does not repeat it.
+/// Use it for findings that are no reason to reject a reload but should not go unnoticed: a
+/// certificate that has expired, a setting that has no effect. A warning belongs to a value that is
+/// built, so the next reload that keeps the value does not repeat it.
 ///
-/// Sources, builds, effects, probes and reloaders are inside; a thread or a task that they start is
-/// not, and neither is the first build of a component, at the start. There a warning is in the log alone.
+/// Sources, builds, effects, probes and reloaders are inside. A thread or a task that they start is
+/// not, and neither is the first build of a component, at the start. There, a warning is only
+/// logged.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

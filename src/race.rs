@@ -1,4 +1,4 @@
-//! The one `select` that is needed.
+//! A `select` of two futures, the only kind that this crate needs.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,7 +9,8 @@ pub(crate) enum Either<A, B> {
     Second(B),
 }
 
-/// Whichever is ready first; `first` when both are. The other is dropped.
+/// Returns the output of the future that is ready first (of `first` if both are), and drops the
+/// other.
 pub(crate) async fn race<A, B>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,

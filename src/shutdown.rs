@@ -1,6 +1,6 @@
-//! The shutdown: the time in which everything has to end, and the roster of what has not.
+//! The shutdown: its time budget, and the roster of everything that has not ended.
 
-// Without signals everything is registered, and nothing enforces the end.
+// Without signals everything is registered, but the end is not enforced.
 #![cfg_attr(not(all(unix, feature = "signal")), allow(dead_code, unused_imports))]
 
 mod budget;

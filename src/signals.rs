@@ -1,8 +1,8 @@
-//! Signals, heard on a thread of their own.
+//! Signals, received on a thread of their own.
 //!
-//! A runtime whose workers are all blocked by user code does not hear anything. So the signal
-//! driver lives [aside](crate::aside), and what it heard waits in a channel until somebody asks.
-//! [`Stop`] makes sure, on the same thread, that SIGINT and SIGTERM are obeyed.
+//! A runtime whose workers are all blocked by user code receives no signal. So the signal driver
+//! runs on a thread that is kept [aside](crate::aside), and a channel keeps each signal until it is
+//! taken. On the same thread, [`Stop`] enforces SIGINT and SIGTERM.
 
 use std::borrow::Cow;
 use std::io;
@@ -21,14 +21,14 @@ use crate::aside::Aside;
 
 static THREAD: Aside = Aside::new("rekindle-signals", Builder::enable_all);
 
-/// The runtime of the thread that hears signals.
+/// The runtime of the signal thread.
 fn runtime() -> io::Result<Handle> {
-    // tokio makes such a pair for the first signal of a process, and panics where it cannot.
+    // tokio creates such a pair for the first signal of a process, and panics if that fails.
     UnixStream::pair()?;
     THREAD.runtime()
 }
 
-/// Listens to `kind` from now on. What arrives is kept until it is asked for, several as one.
+/// Listens to `kind` from now on. Signals are kept until they are taken, several as one.
 pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
     ignored::note();
     let runtime = runtime()?;
@@ -36,9 +36,9 @@ pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
     signal(kind)
 }
 
-/// The usual name: `SIGHUP`. One that has none is called by its number: `SIG34`.
+/// The usual name, such as `SIGHUP`; for a signal without one, its number: `SIG34`.
 pub(crate) fn name(kind: SignalKind) -> Cow<'static, str> {
-    // The numbers differ between platforms; what tokio calls them does not.
+    // Signal numbers differ between platforms, tokio's constructors do not.
     let name = match kind {
         kind if kind == SignalKind::alarm() => "SIGALRM",
         kind if kind == SignalKind::child() => "SIGCHLD",

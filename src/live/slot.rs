@@ -13,7 +13,7 @@ use crate::Stamp;
 ///
 /// # Invariants
 ///
-/// 1. `value` is `Some` until `drop` hands it to the reaper, together with the inputs that it keeps.
+/// 1. `value` is `Some` until `drop` hands it to the reaper, with the inputs that must outlive it.
 /// 2. The inputs outlive the value: the reaper drops them when it is done with the value, so a
 ///    value is always gone before its inputs are.
 pub(crate) struct Slot<T: Send + Sync + 'static> {

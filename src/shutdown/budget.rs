@@ -1,14 +1,14 @@
-//! The shutdown budget: one number for the whole stop, and the shares of it.
+//! The shutdown budget: one number for the whole stop, and its shares.
 //!
-//! Managers and run groups form a tree. Only the number of the outermost one counts: what runs inside
-//! another one has the window that its [`Place`] there leaves.
+//! Managers and run groups form a tree. Only the number of the outermost one counts: a manager or
+//! group inside another has the window that its [`Place`] there leaves.
 //!
 //! # Invariants
 //!
 //! 1. The window of a budget ends before the share of its place in the outer one, so that an inner stop
 //!    can name what hung in it before the outer one drops it. (Of a share below a second the outer one may
 //!    come first; then it names what it can see.)
-//! 2. All deadlines count from the first of: the signal, the stop of an outer budget, the own stop.
+//! 2. All deadlines count from the first of: the signal, the stop of an outer budget, its own stop.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -22,13 +22,14 @@ use super::roster::has_news;
 /// Kubernetes kills a pod 30 s after SIGTERM, unless it is configured otherwise.
 pub(crate) const DEFAULT: Duration = Duration::from_secs(25);
 
-/// How much sooner an inner budget ends than the share that it is in.
+/// The time by which an inner budget ends before the share that contains it.
 const NAMING: Duration = Duration::from_millis(250);
 
-/// As good as for ever, and every clock can hold it.
+/// Practically for ever, and within the range of every clock.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// What ends, in this order. Each has its share of the window, and what the one before left of its own.
+/// The phases of a stop, in order. Each has its share of the window, and the time that the previous
+/// one left over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
@@ -36,14 +37,14 @@ pub(crate) enum Phase {
     App,
     /// The tasks of components.
     Tasks,
-    /// The last values.
+    /// The retirement of the last values.
     Retire,
-    /// Nothing any more.
+    /// Everything has ended.
     Over,
 }
 
 impl Phase {
-    /// The end of its share, in percent of the window.
+    /// The end of the phase's share, in percent of the window.
     fn percent(self) -> u64 {
         match self {
             Self::App => 60,
@@ -64,33 +65,33 @@ pub(crate) enum Kind {
     Group,
 }
 
-/// The time that a manager or a group has to end.
+/// The time in which a manager or a group must end.
 pub(crate) struct Budget {
     kind: Kind,
     made: Instant,
     /// Set when it runs.
     started: OnceLock<Instant>,
-    /// In nanoseconds; counts where there is no outer budget.
+    /// In nanoseconds. Unused if there is an outer budget.
     timeout: AtomicU64,
-    /// Set when it runs.
+    /// Set when the run starts.
     place: OnceLock<Option<Place>>,
-    /// Set when it begins to end.
+    /// Set when the stop begins.
     began: OnceLock<Began>,
-    /// What ends now, or will first.
+    /// The phase that ends now, or that will end first.
     phase: AtomicU8,
 }
 
-/// Where in an outer budget something runs.
+/// The place of a manager or group in an outer budget.
 #[derive(Clone)]
 pub(crate) struct Place {
     budget: Arc<Budget>,
-    /// The phase whose share it has to end in.
+    /// The phase in whose share it must end.
     phase: Phase,
     /// In a group, the index of the actor; in a manager, the phase.
     part: usize,
 }
 
-/// The same moment on two clocks: tests may pause that of tokio.
+/// One moment on two clocks, because tests may pause tokio's.
 #[derive(Clone, Copy)]
 struct Began {
     wall: Instant,
@@ -125,7 +126,7 @@ tokio::task_local! {
     static PLACE: Place;
 }
 
-/// Runs `future` at this place: a manager or group that starts in it has a part of that budget.
+/// Runs `future` at this place: a manager or group that starts in it takes part in that budget.
 pub(crate) fn inside<F: Future>(place: Place, future: F) -> impl Future<Output = F::Output> {
     PLACE.scope(place, future)
 }
@@ -155,7 +156,8 @@ impl Budget {
         self.kind
     }
 
-    /// Takes its place, where the caller runs. Its last phase is over when the guard is dropped.
+    /// Takes the place at which the caller runs. Dropping the guard sets the phase to
+    /// [`Phase::Over`].
     pub(crate) fn run(self: &Arc<Self>) -> Running {
         self.place.get_or_init(|| PLACE.try_with(Place::clone).ok());
         self.started.get_or_init(Instant::now);
@@ -198,7 +200,7 @@ impl Budget {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Begins the stop, unless it has begun.
+    /// Begins the stop. Has no further effect if it has begun.
     pub(crate) fn begin(&self) {
         self.began.get_or_init(|| {
             let (wall, clock) = (Instant::now(), time::Instant::now());
@@ -218,7 +220,7 @@ impl Budget {
         self.began() + self.share(phase)
     }
 
-    /// The end of the time that things have which run inside of this phase, after
+    /// The end of the time for managers and groups that run inside this phase, after
     /// [`begin`](Self::begin).
     pub(crate) fn deadline_inside(&self, phase: Phase) -> time::Instant {
         self.began() + self.share_inside(phase)
@@ -230,18 +232,19 @@ impl Budget {
         began.expect("the stop has begun")
     }
 
-    /// The time from the begin of the stop to the end of what runs inside of this phase.
+    /// The time from the beginning of the stop to the end of everything that runs inside this
+    /// phase.
     fn share_inside(&self, phase: Phase) -> Duration {
         let share = self.share(phase);
         share - (share / 10).min(NAMING)
     }
 
-    /// The time from the begin of the stop to the end of this phase.
+    /// The time from the beginning of the stop to the end of this phase.
     pub(crate) fn share(&self, phase: Phase) -> Duration {
         percent(self.window(), phase)
     }
 
-    /// The time from the begin of the stop to its end.
+    /// The time from the beginning of the stop to its end.
     pub(crate) fn window(&self) -> Duration {
         match self.place() {
             Some(place) => place.budget.share_inside(place.phase),
@@ -249,7 +252,7 @@ impl Budget {
         }
     }
 
-    /// When the stop of the outermost budget began, and how long that has.
+    /// The beginning of the stop, if it has begun, and the time of the outermost budget.
     pub(super) fn limit(&self) -> Option<(Instant, Duration)> {
         let root = self.root();
         // While the outermost runs, what ended earlier inside of it has ended too early to count.
@@ -260,7 +263,7 @@ impl Budget {
         Some((began?, root.window()))
     }
 
-    /// When the signal came, if it meant this one.
+    /// The arrival of the signal, if that applies to this budget.
     fn signalled(&self) -> Option<Instant> {
         let root = self.root();
         let started = root.started.get().copied().unwrap_or(root.made);
@@ -272,11 +275,11 @@ impl Budget {
 fn percent(window: Duration, phase: Phase) -> Duration {
     let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
     let percent = phase.percent();
-    // Not multiplied first, because a century of nanoseconds nearly fills the number.
+    // Divided first, because a century of nanoseconds nearly fills 64 bits.
     Duration::from_nanos(nanos / 100 * percent + nanos % 100 * percent / 100)
 }
 
-/// Held by the run. See [`Budget::run`].
+/// The guard of a run. See [`Budget::run`].
 pub(crate) struct Running(Arc<Budget>);
 
 impl Drop for Running {
@@ -285,17 +288,17 @@ impl Drop for Running {
     }
 }
 
-/// A signal that has to be obeyed.
+/// A signal that must be obeyed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) came: Instant,
-    /// When the last actor that the signal was for was gone, because it had heard it. Until then the
-    /// app does not know all of it, so the signal means also what starts.
+    /// The drop of the last actor that the signal was for, after it received the signal. Until then
+    /// the app has not taken all of the signal, so the signal also applies to runs that start.
     pub(crate) taken: Option<Instant>,
 }
 
 impl Order {
-    /// Returns `true` if it means what was started then.
+    /// Returns `true` if the signal applies to a budget whose run started at `started`.
     fn means(self, started: Instant) -> bool {
         self.taken.is_none_or(|taken| started <= taken)
     }

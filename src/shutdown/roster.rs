@@ -1,8 +1,8 @@
-//! What has not ended, for a message when time is up.
+//! The roster of everything that has not ended, for the message at the end of the budget.
 //!
-//! Managers and run groups register what they supervise. The signal thread looks here when the budget
-//! has run out or a second signal has come: it may be the only thread that still runs, so nothing here
-//! waits for a runtime.
+//! Managers and run groups register what they supervise. The signal thread reads the roster when
+//! the budget has run out or a second signal has arrived. It may be the only thread that still
+//! runs, so nothing here waits for a runtime.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -12,19 +12,19 @@ use tokio::sync::futures::Notified;
 
 use super::budget::{Budget, Kind, Phase};
 
-/// Something that has to come to an end before the process does.
+/// A list of things that must end before the process does.
 ///
-/// The signal thread calls this, and no other thread can stand in for it: an implementation must not
-/// wait for a lock that is held while user code runs.
+/// The signal thread calls the methods, and no other thread can replace it. So an implementation
+/// must not wait for a lock that is held while user code runs.
 pub(crate) trait Roster: Send + Sync {
-    /// The time that it has to end, if it is part of a manager or a group.
+    /// The shutdown budget, if this belongs to a manager or a group.
     fn budget(&self) -> Option<&Arc<Budget>>;
 
     /// A phrase for each thing that has not ended: "actor `http`", "component `curler` (building
     /// for 12.3 s)". Empty when all has ended.
     fn running(&self) -> Vec<String>;
 
-    /// A phrase for each thing that does not run, and is left undone when the process ends now.
+    /// A phrase for each thing that is not running and is left undone if the process ends now.
     fn owed(&self) -> Vec<String> {
         Vec::new()
     }
@@ -38,10 +38,10 @@ fn lock() -> MutexGuard<'static, Vec<Weak<dyn Roster>>> {
     ROSTERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts `roster` among those that have to end, for as long as it is alive.
+/// Adds `roster` to the rosters that must end, for as long as it is alive.
 ///
-/// What runs has to keep it alive: a task that blocks its thread is then still named after its run has
-/// returned.
+/// Running tasks must keep it alive, so that one that blocks its thread is still named after its
+/// run has returned.
 pub(crate) fn register<R: Roster + 'static>(roster: &Arc<R>) {
     let roster: Weak<R> = Arc::downgrade(roster);
     let mut rosters = lock();
@@ -51,7 +51,7 @@ pub(crate) fn register<R: Roster + 'static>(roster: &Arc<R>) {
     has_news();
 }
 
-/// Strong references, so that the rosters are asked without the lock.
+/// Strong references to all rosters, so that they are called outside the lock.
 fn rosters() -> Vec<Arc<dyn Roster>> {
     lock().iter().filter_map(Weak::upgrade).collect()
 }
@@ -74,13 +74,13 @@ pub(crate) fn is_idle() -> bool {
     rosters().iter().all(|roster| roster.running().is_empty())
 }
 
-/// All that does not run, and is left undone when the process ends now.
+/// A phrase for each thing that is not running and is left undone if the process ends now.
 pub(crate) fn owed() -> Vec<String> {
     let rosters = rosters();
     rosters.iter().flat_map(|roster| roster.owed()).collect()
 }
 
-/// The phase that the stop has come to: the latest of those that are not over.
+/// The current phase of the stop: the latest of all budgets that are not over.
 pub(crate) fn phase() -> Option<Phase> {
     let rosters = rosters();
     let budgets = rosters.iter().filter_map(|roster| roster.budget());
@@ -88,7 +88,8 @@ pub(crate) fn phase() -> Option<Phase> {
     running.map(|budget| budget.phase()).max()
 }
 
-/// All that has not ended in the groups and managers inside of this part of it.
+/// A phrase for each thing that has not ended in the groups and managers inside this part of
+/// `budget`.
 pub(crate) fn running_inside(budget: &Budget, part: usize) -> Vec<String> {
     let mut rosters = rosters();
     let part_of = |inner: &Arc<Budget>| inner.part_of(budget);
@@ -108,17 +109,16 @@ pub(crate) fn managers_inside(budget: &Budget) -> Vec<usize> {
 
 /// What there is to enforce.
 pub(crate) enum Overdue {
-    /// Nothing is left that has to end. There may be again when [`news`] come.
+    /// Nothing that must end is left. [`news`] resolves when that may have changed.
     Nothing,
     NotYet,
-    /// The budget, the longest of several, of all that runs has been used up.
+    /// The budgets of everything that runs are used up. The longest of them.
     All(Duration),
 }
 
-/// Returns whether all that runs, and has to end, is over its time: `slack` more than the budget has
-/// passed.
+/// Checks if everything that runs and must end has had `slack` more than its budget.
 ///
-/// A read that hangs is part of no budget: it is named, and not waited for.
+/// A blocking read belongs to no budget: it is named, and not waited for.
 pub(crate) fn overdue(slack: Duration) -> Overdue {
     let mut longest = None;
     let mut nothing = true;
@@ -145,12 +145,12 @@ pub(crate) fn overdue(slack: Duration) -> Overdue {
     }
 }
 
-/// Resolves when, from this call on, there is a new roster, or a stop has begun.
+/// Resolves when a roster is added or a stop begins after this call.
 pub(crate) fn news() -> Notified<'static> {
     NEWS.notified()
 }
 
-/// Wakes those that wait for [`news`].
+/// Wakes the tasks that wait for [`news`].
 pub(super) fn has_news() {
     NEWS.notify_waiters();
 }

@@ -5,13 +5,14 @@ use std::sync::OnceLock;
 
 use tokio::signal::unix::SignalKind;
 
-/// Bit 0 is signal 1.
+/// The mask of the ignored signals: bit 0 is signal 1.
 static IGNORED: OnceLock<u64> = OnceLock::new();
 
-/// Reads which signals are ignored, at the first call: a signal that is listened to is not ignored
-/// any more.
+/// The mask of the ignored signals, read at the first call. That must come before listening to a
+/// signal, which is not ignored any more after it.
 ///
-/// On Linux, where `/proc` tells. Elsewhere only `sigaction` does, which takes unsafe code.
+/// The mask is empty except on Linux, where `/proc` has it. Elsewhere only `sigaction` reports it,
+/// which needs unsafe code.
 pub(super) fn note() -> u64 {
     *IGNORED.get_or_init(|| {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

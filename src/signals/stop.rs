@@ -1,15 +1,15 @@
-//! Signals that end a run group, and making sure that SIGINT and SIGTERM are obeyed.
+//! Signals that end a run group, and the enforcement of SIGINT and SIGTERM.
 //!
 //! # Invariants
 //!
-//! 1. The first SIGINT or SIGTERM asks: actors hear it, and everything on the roster has the shutdown
-//!    budget to end. What starts after an actor has taken the signal is the answer to it, and must end
-//!    only when it is stopped in its turn.
+//! 1. The first SIGINT or SIGTERM is a request: actors receive it, and everything on the roster has
+//!    the shutdown budget to end. A run that starts after the actors have taken the signal is part
+//!    of the answer to it, and must end only when it is stopped itself.
 //! 2. The second one, or the end of the whole budget, ends the process: nothing here waits for a
-//!    lock, a task or a writer of the app's for longer than [`SAYING`].
-//! 3. A process in which nothing is running any more, or not yet, is left alone by the first.
-//! 4. A signal is counted before an actor hears of it, so that whoever starts anew after it has
-//!    ended a group does not have it counted afterwards.
+//!    lock, a task or a writer of the app for longer than [`SAYING`].
+//! 3. The first signal does not end a process in which nothing runs yet, or any more.
+//! 4. A signal is counted before an actor receives it. So an app that starts anew after the signal
+//!    has ended a group does not have that signal counted after the new start.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,18 +25,17 @@ use super::{listen, name};
 use crate::log::event;
 use crate::shutdown::{self, Order, Overdue, Phase};
 
-/// How much longer than the budget it may take, so that the orderly end, which names what hung and lets
-/// `main` return, comes first wherever there is a thread left to bring it.
+/// The grace after the end of the budget. The orderly end, which names what hung and lets `main`
+/// return, should come first if a thread is left for it.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// How often it looks, after the first signal, whether time is up: while there is something that
-/// has to end.
+/// The interval at which the deadline is checked after the first signal, while something must end.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long the last words may take: standard error may be a pipe that nobody empties.
+/// The time limit for the last message: standard error may be a pipe without a reader.
 const SAYING: Duration = Duration::from_secs(1);
 
-/// The signals that this module obeys when nobody else does.
+/// The signals that this module enforces.
 const ENFORCED: [SignalKind; 2] = [SignalKind::interrupt(), SignalKind::terminate()];
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -62,16 +61,17 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What an actor has that ends its group on a signal.
+/// The receiver of an actor that ends its group on a signal.
 pub(crate) struct Stop(Arc<Actor>);
 
 impl Stop {
-    /// Listens to `kinds`, from now on, and enforces SIGINT and SIGTERM.
+    /// Listens to `kinds` from now on, and enforces SIGINT and SIGTERM.
     ///
-    /// An app may end one run group by a signal and then start another one: a call that finds no
-    /// other actor, and nothing running, begins anew, and the next signal is a first one.
+    /// An app may end one run group by a signal and then start another one. So a call that finds no
+    /// other actor, and nothing running, forgets an earlier signal, and the next one counts as the
+    /// first.
     pub(crate) fn new(kinds: Vec<SignalKind>) -> io::Result<Self> {
-        // Before any is listened to, because that cannot be undone.
+        // Before listening to any of them, because that cannot be undone.
         let forbidden = |kind: &&SignalKind| FORBIDDEN.contains(&kind.as_raw_value());
         if let Some(&kind) = kinds.iter().find(forbidden) {
             let text = format!("{} cannot be listened to", name(kind));
@@ -125,14 +125,14 @@ impl Drop for Stop {
 
 async fn hear(kind: SignalKind, mut stream: Signal) {
     while stream.recv().await.is_some() {
-        // Told without the lock, because that wakes them, which may run code of the app's.
+        // Sent outside the lock, because the actors' wakers may be application code.
         for actor in arrived(kind) {
             actor.told.send_replace(Some(kind));
         }
     }
 }
 
-/// Counts a signal; returns those who have to be told.
+/// Counts a signal. Returns the actors that must receive it.
 fn arrived(kind: SignalKind) -> Vec<Arc<Actor>> {
     let state = state();
     let mut actors = state.actors.clone();
@@ -142,7 +142,7 @@ fn arrived(kind: SignalKind) -> Vec<Arc<Actor>> {
             actor.ordered.store(true, Ordering::Relaxed);
         }
         let came = Instant::now();
-        // With nobody who could take it, it has been taken.
+        // Without an actor to take it, the signal counts as taken.
         let taken = actors.is_empty().then_some(came);
         let order = Order { came, taken };
         let first = shutdown::order().is_none();
@@ -156,10 +156,10 @@ fn arrived(kind: SignalKind) -> Vec<Arc<Actor>> {
     actors
 }
 
-/// Ends the process when something is still running after its budget.
+/// Ends the process if something is still running after its budget.
 async fn enforce(kind: SignalKind, came: Instant) {
     loop {
-        // From before the look on, so that none is missed.
+        // Created before the check, so that no change is missed.
         let news = shutdown::news();
         if shutdown::order().is_none_or(|order| order.came != came) {
             return;
@@ -175,7 +175,8 @@ async fn enforce(kind: SignalKind, came: Instant) {
     }
 }
 
-/// Says why, and what is still running, and ends the process with the code that shells use.
+/// Reports the reason and what is still running, and ends the process with the exit code that
+/// shells use.
 fn exit(kind: SignalKind, why: &str) -> ! {
     let mut text = format!("{}: {why}", name(kind));
     if let Some(phase) = shutdown::phase() {
@@ -195,11 +196,11 @@ fn exit(kind: SignalKind, why: &str) -> ! {
         text = format!("{text}; {what}: {}", phrases.join(", "));
     }
     let (said, hear) = mpsc::channel();
-    // A thread of its own, because the writer and the subscriber are not ours: both may hang.
+    // On a thread of its own, because standard error and the log subscriber may block.
     let saying = thread::Builder::new()
         .name("rekindle-exit".to_owned())
         .spawn(move || {
-            // Nobody is left who could be told that this failed.
+            // Errors are ignored, because no channel is left to report them.
             let _ = writeln!(io::stderr(), "rekindle: {text}");
             event!(ERROR, "{text}");
             let _ = said.send(());
