@@ -1,7 +1,7 @@
 //! The admin endpoints: reload, check and status over HTTP, as a tower service.
 //!
-//! [`Admin`] is no server and no router. The app nests it under `/-`, on an address that only
-//! operators reach:
+//! [`Admin`] is neither a server nor a router. The app nests it under `/-`, on an address that only
+//! operators can reach:
 //!
 //! ```
 //! # mod axum {
@@ -23,18 +23,18 @@
 //! let app = Router::new().nest_service("/-", http::Admin::new(reload.handle()));
 //! ```
 //!
-//! With plain hyper there is no router that takes the prefix away, so `/-/reload` and `/reload` are
-//! the same to it: send it every request whose path begins with `/-/`.
+//! Plain hyper has no router that strips the prefix, so [`Admin`] treats `/-/reload` and `/reload`
+//! alike: send it every request whose path begins with `/-/`.
 //!
-//! | request | what it does |
+//! | request | effect |
 //! |---|---|
 //! | `POST /reload`, `PUT /reload` | [`Handle::reload`] with the trigger `http` |
 //! | `POST /check` | [`Handle::check`]: a dry run |
 //! | `GET /status`, `HEAD /status` | [`Handle::status`] |
 //!
-//! A reload is answered when it has ended: with a [probation](crate::Manager::probation) that is when
-//! the probation has, so a client needs a timeout that is longer than all of it. A check that is asked
-//! for during a reload waits for its end, and for that of a probation. The status never waits.
+//! A reload is answered when it has ended. With a [probation](crate::Manager::probation) that is
+//! after the probation, so a client needs a timeout longer than both. A check requested during a
+//! reload waits for the end of that reload, and of its probation. The status never waits.
 //!
 //! # Answers
 //!
@@ -42,13 +42,13 @@
 //!
 //! | status | meaning |
 //! |---|---|
-//! | 200 | the reload was applied, or nothing had changed, or the check found all valid; the status |
+//! | 200 | the reload was applied, nothing had changed, or the check found everything valid; the status |
 //! | 500 | rejected, partial or rolled back: the report says which step failed and why |
 //! | 503 | the manager is stopping or has stopped; with the report, if the reload had begun |
-//! | 409 | asked for from inside a reload, which cannot wait for another one |
-//! | 400 | a request of HTTP/1.1 that has no `Host` or an invalid one, or any request that has two |
-//! | 403, 401 | a browser's request from another site; no token, or a wrong one |
-//! | 404, 405 | no such path; not with this method, `Allow` has those that there are |
+//! | 409 | requested from inside a reload, which cannot wait for another one |
+//! | 400 | an HTTP/1.1 request with a missing or invalid `Host`, or any request with two |
+//! | 403, 401 | a browser's request from another site; a missing or wrong token |
+//! | 404, 405 | no such path; a method that the path does not allow, with the allowed ones in `Allow` |
 //!
 //! A report:
 //!
@@ -70,10 +70,10 @@
 //!
 //! ## The fields of a report
 //!
-//! | field | what it is |
+//! | field | meaning |
 //! |---|---|
 //! | `triggers` | the names of the triggers, at most 16 different ones |
-//! | `triggers_total` | how many triggers there were |
+//! | `triggers_total` | the number of triggers |
 //! | `generation` | the number of the generation that was current when the reload ended |
 //! | `outcome` | [`Outcome::as_str`](crate::Outcome::as_str) |
 //! | `check` | `true` if it was a check |
@@ -82,65 +82,65 @@
 //! | `steps[].name` | the name of a component, effect or reloader, or `probation` |
 //! | `steps[].action` | [`Action::as_str`](crate::Action::as_str) |
 //! | `steps[].took_seconds` | the time that the step took |
-//! | `steps[].keys.added`, `steps[].keys.changed`, `steps[].keys.kept`, `steps[].keys.removed` | only of a collection that was rebuilt: how many keys |
-//! | `steps[].error.message`, `steps[].error.causes` | only if it failed: the error, and what caused it, outermost first |
-//! | `warnings` | the texts that the app's functions [warned](crate::warn) of |
-//! | `untouched` | how many components the reload did not touch |
+//! | `steps[].keys.added`, `steps[].keys.changed`, `steps[].keys.kept`, `steps[].keys.removed` | only of a collection that was rebuilt: the number of keys |
+//! | `steps[].error.message`, `steps[].error.causes` | only if it failed: the error and its causes, outermost first |
+//! | `warnings` | the [warnings](crate::warn) of the app's functions |
+//! | `untouched` | the number of components that the reload did not touch |
 //! | `pending_restart` | the names of pinned settings that wait for a restart: [`Report::pending_restart`](crate::Report::pending_restart) |
 //! | `overdue` | a list of old values that are held for too long ([`Report::overdue`](crate::Report::overdue)), with the fields of `draining` in the status |
 //! | `error` | only if something failed, and only in the answer to the caller: all of it in one line |
 //!
 //! ## The fields of the status
 //!
-//! | field | what it is |
+//! | field | meaning |
 //! |---|---|
 //! | `generation` | the number of the current generation |
-//! | `components` | how many components there are |
+//! | `components` | the number of components |
 //! | `stopping` | `true` if the end has begun: there are no more reloads |
-//! | `on_probation` | `true` if the current generation is on [probation](crate::Manager::probation): it may yet be rolled back |
-//! | `consecutive_failures` | how many reloads have failed since the last one that did not |
+//! | `on_probation` | `true` if the current generation is on [probation](crate::Manager::probation) and may still be rolled back |
+//! | `consecutive_failures` | the number of failed reloads since the last one that did not fail |
 //! | `last_success_unix_seconds`, `last_failure_unix_seconds` | the end of the last reload of either kind; `null` if there was none |
 //! | `pending_restart` | the names of pinned settings that wait for a restart |
 //! | `tasks[].component` | the component that the [task](crate::Component::runs) belongs to |
-//! | `tasks[].failures` | how often it has ended by itself |
+//! | `tasks[].failures` | the number of times it has ended by itself |
 //! | `tasks[].ended` | `true` if it has ended and is not started again |
 //! | `tasks[].error.message`, `tasks[].error.causes` | only if its last end was an error |
 //! | `notifiers[].name` | the name of the notifier |
-//! | `notifiers[].failures` | how often in a row it has failed |
+//! | `notifiers[].failures` | the number of its failures in a row |
 //! | `notifiers[].error.message`, `notifiers[].error.causes` | only if it has failed since its last trigger |
 //! | `draining[].component`, `draining[].generation` | a replaced value that is still held, and the last generation that had it |
-//! | `draining[].held_seconds`, `draining[].overdue` | for how long, and `true` if that is longer than [`Manager::drain`](crate::Manager::drain) allows |
-//! | `draining[].guards`, `draining[].leases`, `draining[].dependants` | by how many of either, and by the old values of which components |
-//! | `retiring[].component`, `retiring[].running_seconds` | a value that is no longer held and whose [retirement](crate::Component::retire) runs, and for how long |
+//! | `draining[].held_seconds`, `draining[].overdue` | the time it has been held, and `true` if that is longer than [`Manager::drain`](crate::Manager::drain) allows |
+//! | `draining[].guards`, `draining[].leases`, `draining[].dependants` | its holders: the number of guards, the number of leases, and the components whose old values depend on it |
+//! | `retiring[].component`, `retiring[].running_seconds` | a value without holders whose [retirement](crate::Component::retire) runs, and for how long it has run |
 //! | `reports` | the last reports, at most 16, newest first |
 //!
-//! # Who may ask
+//! # Access
 //!
-//! A browser on an operator's machine reaches what the operator reaches, so a request that a page of
-//! another site caused is refused: `Sec-Fetch-Site` has to be `same-origin` or `none`; where a browser
-//! does not send that, the host of `Origin` has to be the one that was asked. A request with neither
-//! passes: it comes from no browser (curl, Prometheus), or is a plain GET whose answer the page that
-//! caused it cannot read. The rule is that of Go 1.25's
-//! [`CrossOriginProtection`](https://pkg.go.dev/net/http#CrossOriginProtection), here for every method.
-//! It cannot see through DNS rebinding, where a foreign name resolves to this address: a
-//! [token](Admin::bearer_token) can.
+//! A browser on an operator's machine reaches every address that the operator reaches, so a request
+//! that a page of another site caused is rejected. `Sec-Fetch-Site` must be `same-origin` or
+//! `none`; where a browser does not send it, the host of `Origin` must be the requested one. A
+//! request with neither header passes: it does not come from a browser (curl, Prometheus), or it is
+//! a plain GET whose answer the page that caused it cannot read. The rule is that of Go 1.25's
+//! [`CrossOriginProtection`](https://pkg.go.dev/net/http#CrossOriginProtection), applied to every
+//! method. It does not detect DNS rebinding, where a foreign name resolves to this address. A
+//! [token](Admin::bearer_token) protects against that.
 //!
-//! # What a caller cannot do
+//! # Bodies and disconnects
 //!
-//! Request bodies are dropped unread, so none is waited for or buffered. A caller that goes away
-//! cancels nothing: the reload that it asked for goes on. Any number of callers during one reload
-//! share the one that follows.
+//! Request bodies are dropped unread, so none is waited for or buffered. A client that disconnects
+//! cancels nothing: the reload that it requested goes on. Any number of callers during one reload
+//! share the next one.
 //!
 //! # A caller that has closed its writing half
 //!
-//! `nc -N` sends its request and then shuts down its side of the connection. The answer depends on the
-//! server, because a server sees the same end of the stream from a caller that is gone. hyper's HTTP/1
-//! server ends the connection at once, together with the future of this service or before it is called,
-//! unless it was built with
-//! [`half_close(true)`](https://docs.rs/hyper/1/hyper/server/conn/http1/struct.Builder.html#method.half_close);
-//! the `gateway` example sets it for its admin address. `axum::serve` builds hyper without it and has no
-//! setting for it, so there such a caller gets no answer, and its reload may not even begin: use a client
-//! that keeps its side open, as curl does.
+//! `nc -N` sends its request and then shuts down its side of the connection. The answer depends on
+//! the server, because a server cannot tell this from a client that has disconnected. hyper's
+//! HTTP/1 server ends the connection at once, together with the future of this service or before it
+//! is called, unless it was built with
+//! [`half_close(true)`](https://docs.rs/hyper/1/hyper/server/conn/http1/struct.Builder.html#method.half_close).
+//! The `gateway` example sets that for its admin address. `axum::serve` builds hyper without it and
+//! has no setting for it, so there such a caller gets no answer, and its reload may not even begin.
+//! Use a client that keeps its side open, as curl does.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -163,10 +163,10 @@ mod json;
 use access::Token;
 use endpoint::Endpoint;
 
-/// The admin endpoints of a manager, a tower service: see the [module](self).
+/// The admin endpoints of a manager, as a tower service. See the [module](self).
 ///
-/// Cheap to clone. Every clone, also one that outlives the manager, goes on to answer: when the
-/// manager has stopped, reload and check with 503, the status as it was last.
+/// Cheap to clone. Every clone goes on answering, even after the manager was dropped: once the
+/// manager has stopped, reload and check answer 503, and the status stays as it was last.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -201,10 +201,10 @@ impl Admin {
         }
     }
 
-    /// Answers only requests that carry `Authorization: Bearer <token>`, the others with 401.
+    /// Answers requests without `Authorization: Bearer <token>` with 401.
     ///
-    /// The token is compared in constant time; only its length could be measured. It never shows in
-    /// `Debug` or in an answer.
+    /// The token is compared in constant time; only its length could be measured. `Debug` and
+    /// answers never show it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -230,8 +230,8 @@ impl Admin {
     ///
     /// # Panics
     ///
-    /// If the token is empty, or has a character that no request can carry in a token: anything but
-    /// visible ASCII, such as the line break at the end of a file that it was read from.
+    /// If the token is empty, or has a character that a request cannot carry in a token: anything
+    /// but visible ASCII, such as the line break at the end of a file that the token was read from.
     #[must_use]
     #[track_caller]
     pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
@@ -254,7 +254,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (request, body) = request.into_parts();
-        // Whoever sends it learns at once that nobody is going to read it.
+        // Dropped now, so that the sender notices at once that its body will not be read.
         drop(body);
         let endpoint = access::one_host(&request)
             .and_then(|()| access::same_site(&request))

@@ -1,4 +1,4 @@
-//! Who may ask: the rule against cross-site requests, and the bearer token.
+//! Access control: the rule against cross-site requests, and the bearer token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use subtle::ConstantTimeEq;
 
 use super::answer::Refusal;
 
-/// Rejects a request that does not name one host, as RFC 9112, section 3.2, demands, also where the
-/// target has a host of its own. HTTP/1.0 knows no hosts, and HTTP/2 has them in the target.
+/// Rejects a request that does not name exactly one host, even if its target contains a host.
 ///
-/// Two headers could be read as one by the cross-site rule and as the other by a proxy.
+/// RFC 9112, section 3.2, demands this. HTTP/1.0 has no hosts, and HTTP/2 has them in the target.
+/// Of two headers, the cross-site rule could read one and a proxy the other.
 pub(super) fn one_host(request: &request::Parts) -> Result<(), Refusal> {
     let mut hosts = request.headers.get_all(HOST).iter();
     let is_one = match (hosts.next(), hosts.next()) {
@@ -27,16 +27,17 @@ pub(super) fn one_host(request: &request::Parts) -> Result<(), Refusal> {
     }
 }
 
-/// A host and maybe a port. It is empty where the target has none, as on a Unix socket.
+/// Returns `true` for a host with an optional port, and for an empty one, which a target without a
+/// host has, as on a Unix socket.
 fn is_host(host: &HeaderValue) -> bool {
     let host = host.as_bytes();
     host.is_empty() || Authority::try_from(host).is_ok_and(|host| !host.as_str().contains('@'))
 }
 
-/// Refuses what a page of another site made a browser send.
+/// Rejects a request that a page of another site made a browser send.
 ///
-/// The rule of Go's `net/http.CrossOriginProtection`, for every method: the status is nobody's
-/// business either. Every value of a repeated header has to pass.
+/// This is the rule of Go's `net/http.CrossOriginProtection`, applied to every method, because the
+/// status is private, too. Every value of a repeated header must pass.
 pub(super) fn same_site(request: &request::Parts) -> Result<(), Refusal> {
     let headers = &request.headers;
     let same = if headers.contains_key("sec-fetch-site") {
@@ -54,8 +55,8 @@ pub(super) fn same_site(request: &request::Parts) -> Result<(), Refusal> {
     }
 }
 
-/// The host that was asked. The target of the request wins over the header, as RFC 9112 wants it; in
-/// HTTP/2 it is the only place.
+/// The requested host. The target of the request takes precedence over the header, as RFC 9112
+/// demands; in HTTP/2 only the target has it.
 fn host(request: &request::Parts) -> Option<&str> {
     match request.uri.authority() {
         Some(authority) => Some(authority.as_str()),
@@ -63,9 +64,10 @@ fn host(request: &request::Parts) -> Option<&str> {
     }
 }
 
-/// Whether `origin` is a scheme and this host. The scheme cannot be compared: behind a proxy that
-/// ends TLS nobody knows the one that the browser used. `null`, which is what a sandboxed page sends,
-/// has no host and so never matches.
+/// Returns `true` if `origin` is any scheme with this host.
+///
+/// The scheme is not compared, because behind a proxy that ends TLS the service does not know the
+/// one that the browser used. `null`, which a sandboxed page sends, has no host and never matches.
 fn is_origin_of(origin: &HeaderValue, host: &str) -> bool {
     let origin = origin
         .to_str()
@@ -74,14 +76,16 @@ fn is_origin_of(origin: &HeaderValue, host: &str) -> bool {
     origin.is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host))
 }
 
-/// A token that is not empty and that a header can carry.
+/// A token that is not empty and fits into a header.
 #[derive(Clone)]
 pub(super) struct Token(Arc<str>);
 
 impl Token {
+    /// Checks the token.
+    ///
     /// # Panics
     ///
-    /// If no request could carry this token.
+    /// If a request cannot carry this token.
     #[track_caller]
     pub(super) fn new(token: String) -> Self {
         assert!(!token.is_empty(), "the bearer token is empty");
@@ -99,7 +103,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Refuses a request without the right token.
+/// Rejects a request without the right token.
 pub(super) fn authorized(request: &request::Parts, token: Option<&Token>) -> Result<(), Refusal> {
     let Some(Token(token)) = token else {
         return Ok(());
@@ -111,7 +115,7 @@ pub(super) fn authorized(request: &request::Parts, token: Option<&Token>) -> Res
     }
 }
 
-/// What comes after `Bearer` and at least one space.
+/// The text after `Bearer` and at least one space.
 fn presented(header: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = header.as_bytes().split_at_checked("Bearer ".len())?;
     scheme

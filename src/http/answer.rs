@@ -16,7 +16,7 @@ use crate::{Error, Report};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// What a reload or a check came to.
+/// The answer to a reload or a check.
 pub(super) fn reload(result: Result<Arc<Report>, Error>) -> Answer {
     let error = match result {
         Ok(report) => return json(StatusCode::OK, &json::report(&report).into()),
@@ -37,7 +37,7 @@ pub(super) fn reload(result: Result<Arc<Report>, Error>) -> Answer {
     json(status, &body.into())
 }
 
-/// Why the manager is not even asked.
+/// The reason for which a request is rejected before it reaches the manager.
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     NotOneHost,
@@ -93,7 +93,7 @@ impl From<Refusal> for Answer {
     }
 }
 
-/// The body ends with a line break, for whoever looks at it in a terminal.
+/// An answer in JSON. The body ends with a line break, for reading it in a terminal.
 pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
     let body = format!("{body}\n");
     let length = body.len();

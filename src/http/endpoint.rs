@@ -1,4 +1,4 @@
-//! What is asked for, and asking the manager for it.
+//! The endpoints, and their calls of the manager.
 
 use ::http::{Method, StatusCode, request};
 use http_body_util::Full;
@@ -7,18 +7,18 @@ use super::answer::{self, Answer, Refusal};
 use super::json;
 use crate::Handle;
 
-/// What is asked for.
+/// The endpoint that a request names.
 #[derive(Clone, Copy)]
 pub(super) enum Endpoint {
     Reload,
     Check,
     Status,
-    /// The headers of the status alone.
+    /// The headers of the status, without its body.
     StatusHead,
 }
 
 impl Endpoint {
-    /// What this request asks for, or why it is not answered.
+    /// The endpoint that this request names, or the reason to reject it.
     pub(super) fn of(request: &request::Parts) -> Result<Self, Refusal> {
         let path = request.uri.path();
         let path = path.strip_prefix("/-").unwrap_or(path);
@@ -34,7 +34,7 @@ impl Endpoint {
         }
     }
 
-    /// Asks the manager.
+    /// Calls the manager.
     pub(super) async fn answer(self, handle: &Handle) -> Answer {
         match self {
             Self::Reload => answer::reload(handle.reload("http").await),

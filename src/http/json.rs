@@ -130,7 +130,8 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
         .collect()
 }
 
-/// Negative before 1970. To the microsecond: what is finer is noise in 64 bits of floating point.
+/// Seconds since 1970, negative before that. In microseconds, because finer digits are noise in an
+/// `f64`.
 fn unix_seconds(time: SystemTime) -> f64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => since.as_micros() as f64 / 1e6,
