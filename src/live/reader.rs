@@ -13,8 +13,8 @@ use crate::panic::wait_quietly;
 /// A cached handle for hot loops, as [`Live::reader`] returns it.
 ///
 /// [`get`](Self::get) costs one atomic load while nothing changes. In return, a reader holds its
-/// value until the next `get`, so an idle reader keeps an old value alive. It is not shared (`&mut
-/// self`); give each thread its own.
+/// value until the next `get`, so an idle reader keeps an old value alive. It is not shared
+/// (`&mut self`); give each thread its own.
 ///
 /// The idea is arc-swap's `Cache`.
 ///

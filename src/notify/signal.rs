@@ -15,8 +15,8 @@ use crate::{BoxError, Notifier, Trigger, signals};
 /// manager takes them count as one.
 ///
 /// The notifier also receives a signal that was ignored when the process started. So the hang-up of
-/// its terminal reloads a service under `nohup`, and `kill -s HUP` still works. Signals that end
-/// the process differ: see [`run::signals`](fn@crate::run::signals#ignored-signals).
+/// its terminal reloads a service under `nohup`, and `kill -s HUP` still works. This differs
+/// for signals that end the process: see [`run::signals`](fn@crate::run::signals#ignored-signals).
 ///
 /// The call works outside a runtime, because a thread of this crate receives all signals.
 ///

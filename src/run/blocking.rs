@@ -23,7 +23,7 @@ where
     let name = name.to_string();
     Box::new(|present| {
         Box::pin(async move {
-            // Aborting the task does not end the thread, so its drop cancels the thread's token.
+            // Aborting the task does not end the thread, so dropping the task cancels the token.
             let _told = stop.clone().drop_guard();
             let runtime = Handle::current();
             let (sender, receiver) = oneshot::channel();

@@ -239,8 +239,7 @@ impl Group {
     ///
     /// If the first actor failed or panicked, or if an actor that is not
     /// [`abortable`](ActorOptions::abortable) did not return within the shutdown timeout. Ending by
-    /// a signal is no error. The results of the actors that return after the first one are only
-    /// logged.
+    /// a signal is no error. The errors of actors that return after the first one are only logged.
     ///
     /// # Panics
     ///

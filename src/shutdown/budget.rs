@@ -252,7 +252,7 @@ impl Budget {
         }
     }
 
-    /// The beginning of the stop, if it has begun, and the time of the outermost budget.
+    /// The time at which the stop began, and the duration of the outermost budget.
     pub(super) fn limit(&self) -> Option<(Instant, Duration)> {
         let root = self.root();
         // While the outermost runs, what ended earlier inside of it has ended too early to count.
@@ -263,7 +263,7 @@ impl Budget {
         Some((began?, root.window()))
     }
 
-    /// The arrival of the signal, if that applies to this budget.
+    /// The time at which the signal arrived, if it applies to this budget.
     fn signalled(&self) -> Option<Instant> {
         let root = self.root();
         let started = root.started.get().copied().unwrap_or(root.made);
@@ -292,8 +292,8 @@ impl Drop for Running {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) came: Instant,
-    /// The drop of the last actor that the signal was for, after it received the signal. Until then
-    /// the app has not taken all of the signal, so the signal also applies to runs that start.
+    /// The time at which the last actor that had received the signal was dropped. Until then the app
+    /// is still taking the signal in, so the signal also applies to runs that start.
     pub(crate) taken: Option<Instant>,
 }
 

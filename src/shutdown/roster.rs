@@ -112,7 +112,7 @@ pub(crate) enum Overdue {
     /// Nothing that must end is left. [`news`] resolves when that may have changed.
     Nothing,
     NotYet,
-    /// The budgets of everything that runs are used up. The longest of them.
+    /// Everything that runs has used up its budget. Holds the longest one.
     All(Duration),
 }
 
