@@ -50,7 +50,7 @@ impl Group {
     /// group, has the share of its place there. The [module](super#shutting-down) has the table.
     ///
     /// A late actor is aborted, or left behind if it cannot be aborted, and named in the [`Error`].
-    /// If it is [`abortable`](ActorOptions::abortable), the log names it instead.
+    /// If it is [`abortable`](ActorOptions::abortable) and could be aborted, the log names it instead.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -237,9 +237,9 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// If the first actor failed or panicked, or if an actor that is not
-    /// [`abortable`](ActorOptions::abortable) did not return within the shutdown timeout. Ending by
-    /// a signal is no error. The errors of actors that return after the first one are only logged.
+    /// If the first actor failed or panicked, or if an actor did not return within the shutdown timeout
+    /// and is not [`abortable`](ActorOptions::abortable) or could not be aborted. Ending by a signal is
+    /// no error. The errors of actors that return after the first one are only logged.
     ///
     /// # Panics
     ///
