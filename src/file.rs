@@ -1,13 +1,13 @@
-//! Configuration files: read whole, told apart by their contents, and watched.
+//! Configuration files: read as a whole, compared by contents, and watched.
 //!
 //! | | reads | feature |
 //! |---|---|---|
-//! | [`json`], [`toml`](fn@toml), [`yaml`] | a value of any type that serde can deserialize | of the same name |
+//! | [`json`], [`toml`](fn@toml), [`yaml`] | a value of any type that serde deserializes | of the same name |
 //! | [`text`] | a `String` | `file` |
 //! | [`bytes`] | a `Vec<u8>` | `file` |
 //! | [`set`] | several files, or all that match a pattern, as [`Files`] | `file` |
 //!
-//! Each gives a [`File`], which is a [`Source`]. With [`File::watch`] it reports changes too:
+//! Each returns a [`File`], which is a [`Source`]. With [`File::watch`] it also reports changes:
 //!
 //! ```
 //! # #[cfg(feature = "json")]
@@ -26,84 +26,86 @@
 //! # }
 //! ```
 //!
-//! # What is read
+//! # Reading
 //!
-//! The file, or the files of a [`set`], and what they [include](File::include), however deep. All
-//! of that is one value and one component: it is read together, watched together, and refused
-//! together. Only regular files are read, each up to [`File::max_size`]. A file that does not exist
-//! is an error, unless it is [optional](File::optional) or a pattern would stand for it.
+//! One `File` is one value and one component: the file, or the files of a [`set`], and everything
+//! they [include](File::include), at any depth. They are read, watched and rejected together. Only
+//! regular files are read, each up to [`File::max_size`]. A named file that does not exist is an
+//! error unless it is [optional](File::optional). A pattern may match no file.
 //!
-//! # What counts as read
+//! # Stability
 //!
-//! Only what has come to rest, and only as a whole. Each file has to have been left alone for
-//! [`File::quiet`], and all of them have to be the same files, of the same sizes and times, at the
-//! same paths, before the first one is read and after the last. Otherwise all are read again. What
-//! does not come to rest is refused; so nothing that is half written is ever loaded, unless its
-//! writer pauses for longer than that. Nothing at all is what is left between two steps of a
-//! writer, so an empty file, an optional one that is absent, and a pattern that no file matches
-//! have to rest ten times as long.
+//! A file is read only after it has been left alone for [`File::quiet`]. The read counts only if
+//! every path leads to the same file, of the same size and times, before the first file is read and
+//! after the last; otherwise all are read again. A file that keeps changing is rejected. A
+//! half-written file is therefore never loaded, unless its writer pauses for longer than `quiet`.
+//! An empty file, an absent optional file and a pattern without a match must be stable for ten
+//! times as long, because a writer can leave that behind between two steps.
 //!
-//! # What counts as changed
+//! # Change detection
 //!
-//! The contents, which files there are, and why one cannot be read; nothing else. `touch`, a change
-//! of the permissions that leaves the file readable, or saving the same bytes again changes
-//! nothing. The digest of what is live is kept with the value, so a reload that finds the same
-//! files builds nothing.
+//! A change is a difference in the contents, in the set of files, or in the reason why one cannot
+//! be read. `touch`, a change of the permissions that leaves the file readable, and saving the same
+//! bytes again are not changes. The digest of the current contents is kept with the value, so a
+//! reload that finds the same files builds nothing.
 //!
-//! # What is watched
+//! # Watching
 //!
-//! With [`File::watch`], each directory on the way to each file: that of the file, that of every
-//! symbolic link, and those above them, which tell that one below was exchanged; for a pattern, all
-//! entries of its directory; and a file itself, if it has hard links or is mounted over another
-//! one, so that it may be written by another path. What is included is watched from its first read
-//! on, for as long as it is included. Before each read the ways are looked up and watched, and only
-//! then the files are read: what changes afterwards has an event.
+//! [`File::watch`] watches every directory on the path to each file: that of the file, that of
+//! every symbolic link, and those above them, which report that a directory below was exchanged.
+//! For a pattern it watches all entries of the pattern's directory. A file that has hard links or
+//! is mounted over another one is watched itself, because it can be written through another path.
+//! An included file is watched from its first read, for as long as it is included. Before each read
+//! the paths are resolved and watched, and only then the files are read, so a later change has an
+//! event.
 //!
-//! Events are hints, and the contents are the truth: after an event and [`File::quiet`] the files
-//! are read, and reported if they differ from what was reported last. [`File::poll`] reads them
-//! without an event, for file systems that have none, and for what has none anywhere: a file system
-//! that is mounted over a directory.
+//! Events are hints; the contents decide. After an event and [`File::quiet`] the files are read,
+//! and a change is reported if they differ from what was last reported. [`File::poll`] reads them
+//! without an event. It covers file systems without events, and what has no event anywhere: a file
+//! system that is mounted over a directory.
 //!
-//! # What blocks, and what it costs
+//! # Blocking and cost
 //!
-//! The files of a source are read on a thread that is started for each read, with one call at a time,
-//! the watcher's included. A call that does not come back, because a network mount hangs, runs into
-//! the deadline of its component; until it has come back the source is not read again, and reloads
-//! are refused with an error that says where it hangs. If it is still running when a signal ends the
-//! process, it is named. The contents are parsed by whoever reads, on the runtime.
+//! Each read runs on a thread that is started for it. A source and its watcher together make one
+//! call at a time. A call that hangs, as on a network mount, runs into the deadline of its
+//! component. Until the call returns, the source is not read again, and reloads are rejected with
+//! an error that says where it hangs. A call that still runs when a signal ends the process is
+//! named. The contents are parsed on the runtime, by the task that reads the source.
 //!
-//! A read for which no thread can be started or no file be opened, because there are too many, is an
-//! error that says so. The watcher tries again with pauses that grow from half a second to half a
-//! minute, so what was saved meanwhile is read when there are fewer. So it is with every error of the
-//! operating system that is not about the file, such as those of a network mount.
+//! A read for which no thread can be started or no file can be opened, because a limit is reached,
+//! fails with an error that says so. The watcher tries again with pauses that grow from half a
+//! second to half a minute, so a change saved meanwhile is read when the shortage is over. The same
+//! holds for every error of the operating system that is not about the file, such as one from a
+//! network mount.
 //!
-//! Watching costs a task for each source, and one thread and one inotify instance for each file
-//! system, however many sources have files there. While nothing happens, nothing runs but the poll.
+//! Watching costs one task for each source, and one thread and one inotify instance for each file
+//! system, shared by all sources with files there. While nothing happens, only the poll runs.
 //!
-//! # What a format means
+//! # Formats
 //!
-//! JSON, TOML and YAML become the same tree first, and the value is deserialized from that. So these
-//! hold for all of them:
+//! JSON, TOML and YAML are parsed into the same tree, from which the value is deserialized. These
+//! rules hold for all of them:
 //!
-//! - A key that is twice in a map is an error, with the place of the second.
+//! - A duplicate key in a map is an error, at the position of the second.
 //! - A struct is a map. A list in its place, which serde would take field by field, is an error.
-//! - An enum is the name of a variant, or a map with that as its only key. YAML's `!Name` is another
-//!   way to write it.
-//! - Integers have up to 128 bits. Keys that are numbers are written as numbers are: `8080`.
-//! - More than 128 lists and maps inside each other are an error.
+//! - An enum is the name of a variant, or a map with that name as its only key. YAML's `!Name` is
+//!   another spelling.
+//! - Integers have up to 128 bits. Numeric keys are written like the number: `8080`.
+//! - More than 128 nested lists and maps are an error.
 //!
-//! YAML's merge keys (`<<: *defaults`) are merged: the keys of the map itself win, and of several maps
-//! the earlier one. A file has one document. What all aliases together repeat is limited to 16 MiB.
-//! TOML's dates and times are for `toml::value::Datetime` and its parts; a `String` does not take them.
+//! YAML's merge keys (`<<: *defaults`) are applied: the keys of the map itself win, and of several
+//! merged maps the earlier one. A YAML file holds one document, and all its aliases together may
+//! repeat 16 MiB. TOML's dates and times become `toml::value::Datetime` and its parts, not a
+//! `String`.
 //!
-//! The tree is made for configuration, so two types work with their own parser only:
-//! `serde_json::value::RawValue`, and those that borrow from the text.
+//! The tree is made for configuration, so two kinds of types work with their own parser only:
+//! `serde_json::value::RawValue`, and types that borrow from the text.
 //!
-//! # What an error says
+//! # Error messages
 //!
-//! Path, line, column, key, and what was expected; never a value, because a configuration file
-//! holds passwords and errors end in logs: see [`Error`]. For a file that holds no secrets,
-//! [`File::show_values`] lets the messages be complete.
+//! An error names the path, line, column, key, and what was expected. It never contains a value,
+//! because a configuration file holds passwords and errors end up in logs: see [`Error`]. For a
+//! file without secrets, [`File::show_values`] makes the messages complete.
 
 use std::fmt;
 use std::path::Path;
@@ -267,31 +269,31 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
     File::one(path.as_ref(), format::bytes)
 }
 
-/// Several files, read as one: a certificate and its key, a directory of fragments.
+/// Several files, read as one value: a certificate and its key, a directory of fragments.
 ///
-/// The last part of each path may be a pattern: `*` stands for any characters, `?` for one, `[a-z]`
-/// for one of these. As in a shell, a pattern does not match names that begin with a dot, unless it
-/// does so itself; `[[]` stands for a bracket; and what is no valid pattern stands for itself, such
-/// as `**.toml`. The files that match count in the order of their names; directories are left out;
-/// that no file matches is no error. A file named without a pattern has to exist; one that may be
-/// absent beside others has a pattern that matches nothing else: `local.tom[l]`. A file that is
-/// named twice is there once.
+/// The last part of each path may be a pattern: `*` matches any characters, `?` one, `[a-z]` one of
+/// these, and `[[]` a bracket. As in a shell, a pattern matches a name that begins with a dot only
+/// if the pattern does so itself, and an invalid pattern, such as `**.toml`, stands for itself.
+/// Matching files are ordered by name, directories are left out, and a pattern may match no file. A
+/// file named without a pattern must exist; for one that may be absent beside others, use a pattern
+/// that matches nothing else: `local.tom[l]`. A file that is named twice is returned once.
 ///
 /// # Consistency
 ///
-/// The files are of one moment: a directory that is swapped while they are read, by rename or by a
-/// symbolic link, never gives some from before and some from after. Files that are *written* one
-/// after the other are of one moment only if the pause between two writes is shorter than
-/// [`File::quiet`]; whoever can, renames a directory, and whoever uses them checks that they fit.
+/// All files are read at one moment. A directory that is swapped during the read, by rename or by a
+/// symbolic link, never yields a mix of old and new files. Files that are *written* one after the
+/// other are of one moment only if the pause between two writes is shorter than [`File::quiet`].
+/// Rename a directory where you can, and check that the files fit together.
 ///
 /// # Errors
 ///
-/// A reload is refused if one of the files cannot be read, or a pattern matches more than 10,000.
+/// A reload is rejected if one of the files cannot be read, or if a pattern matches more than
+/// 10,000.
 ///
 /// # Examples
 ///
-/// Components are [derived](crate::Manager::derive) from the files like from any value. Two that
-/// belong together are taken apart by a pattern of Rust's:
+/// Components are [derived](crate::Manager::derive) from the files like from any other value. A
+/// slice pattern separates two files that belong together:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -314,7 +316,7 @@ pub fn bytes(path: impl AsRef<Path>) -> File<Vec<u8>> {
 /// let pair = reload.source("tls files", pair).await?;
 /// let acceptor = reload.derive("acceptor", &pair, async |pair| {
 ///     let [certificate, key] = &pair[..] else { unreachable!("two files are named") };
-///     // Refuses a certificate and a key that do not fit, and with it the reload.
+///     // Rejects a certificate and a key that do not fit, and with it the reload.
 ///     Acceptor::new(certificate.bytes(), key.bytes())
 /// });
 /// let acceptor = acceptor.await?;
@@ -363,23 +365,22 @@ pub fn set<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> File<Files> {
     File::new(roots, |includes| Ok(includes.roots()?))
 }
 
-/// A file as a [`Source`], or several: made by [`json`], [`toml`](fn@toml), [`yaml`], [`text`],
+/// One or several files as a [`Source`], made by [`json`], [`toml`](fn@toml), [`yaml`], [`text`],
 /// [`bytes`] and [`set`].
 ///
-/// A relative path is taken relative to the working directory of the moment in which the `File` is
-/// made.
+/// A relative path is resolved against the working directory at the time when the `File` is made.
 ///
 /// # Errors
 ///
-/// [`read`](Source::read) fails with an [`Error`], or with what the closure of
-/// [`include`](Self::include) returns: at the start that ends the start-up, later it refuses the
-/// reload, and what is live stays. A watched file that stays bad is reported once.
+/// [`read`](Source::read) fails with an [`Error`], or with the error that the closure of
+/// [`include`](Self::include) returns. The first read then ends the start-up; a later one rejects
+/// the reload, and the current value stays. A watched file that stays bad is reported once.
 ///
 /// # Cancel safety
 ///
-/// A read that is dropped leaves nothing behind but the call into the file system that is under
-/// way: the next read waits until that is over, or is refused after a second. A change that was
-/// reported and not loaded for that reason is reported again.
+/// A dropped read leaves only the running file system call behind. The next read waits up to a
+/// second for that call and then fails. A change that was reported, but not loaded because the read
+/// was dropped, is reported again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -401,10 +402,10 @@ pub struct File<T> {
     plan: Plan,
 }
 
-/// How what was read becomes a value.
+/// The function that builds a value from the files read.
 type Build<T> = Box<dyn Fn(&Includes) -> Result<T, BoxError> + Send + Sync>;
 
-/// What is read, and how it is watched.
+/// The files to read, and the options for watching them.
 struct Plan {
     roots: Arc<[Name]>,
     limits: Limits,
@@ -416,7 +417,7 @@ struct Plan {
     place: Arc<Place>,
 }
 
-/// How often files are read again because more of them were asked for.
+/// The most rounds in which a read asks for further files.
 const MAX_ROUNDS: usize = 256;
 
 impl<T: Send + Sync + 'static> File<T> {
@@ -480,8 +481,8 @@ impl<T: Send + Sync + 'static> Source for File<T> {
                 return Ok(Reading::Unchanged);
             }
             let includes = Includes::new(Arc::clone(roots), loaded, *shows_values);
-            // The type is the app's, so this may take any time: it happens here, where whoever polls
-            // sees that it does.
+            // Deserializing the app's type can take any time. It runs in this future, not on the
+            // reading thread, so that the supervisor notices if it blocks.
             let built = (self.build)(&includes);
             if let Some(wanted) = names::next(&names, &includes.into_asked()) {
                 names = wanted;
@@ -489,7 +490,8 @@ impl<T: Send + Sync + 'static> Source for File<T> {
             }
             match &built {
                 Ok(_) => place.settle_on(names, &sights),
-                // Nobody knows what it would have asked for.
+                // A failed build may not have asked for all of its includes, so the known names are
+                // kept.
                 Err(_) => place.watch_too(&names),
             }
             return built.map(|value| Reading::Stamped(value, stamp));

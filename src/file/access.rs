@@ -1,9 +1,9 @@
-//! The file system, off the threads of the runtime, and for each source one call at a time.
+//! File system calls, off the threads of the runtime and one at a time for each source.
 //!
-//! A call into the file system may never come back: a network mount hangs for as long as its server
-//! does. Its thread cannot be ended, so there must not be a second one. A call holds the source's one
-//! permit until it is over, whether anybody still waits for it or not, and a call that was given up
-//! is on the roster, so that it is named when the process is ended by a signal.
+//! A call can hang for ever: a network mount blocks for as long as its server does. Its thread
+//! cannot be ended, so a second call must not start. A call holds the source's only permit until it
+//! ends, even if its caller is gone. An abandoned call is on the roster, so that it is named when a
+//! signal ends the process.
 
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -18,20 +18,21 @@ use crate::shutdown::{self, Budget, Roster};
 
 mod thread;
 
-/// How long a call that nobody waits for any more may hold up the next one before that is refused.
+/// The time for which a call waits before it is rejected because the running call was abandoned.
 const BRIEF: Duration = Duration::from_secs(1);
 
-/// How long a call may take before the next one is refused though somebody waits for it still.
+/// The time after which a running call causes the next one to be rejected although its caller
+/// waits.
 const SLOW: Duration = Duration::from_secs(5);
 
 pub(super) struct Access {
-    /// What the call that is under way is at.
+    /// The path at which the running call is.
     at: Arc<Mutex<PathBuf>>,
     permit: Arc<Semaphore>,
     call: Mutex<Weak<Call>>,
 }
 
-/// A call that is under way. The thread in it keeps it alive.
+/// A running call. Its thread keeps it alive.
 struct Call {
     at: Arc<Mutex<PathBuf>>,
     since: Instant,
@@ -49,22 +50,26 @@ impl Default for Access {
 }
 
 impl Access {
-    /// Takes note of what comes next in the call, so that it can be named if it hangs.
+    /// Records the next path of the call, so that the path can be named if the call hangs.
     pub(super) fn at(&self, path: &Path) {
         path.clone_into(&mut self.at.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Does `work`, which blocks, where it blocks nobody, after the call that is under way.
-    /// Panics where it panics.
+    /// Runs `work`, which blocks, on a thread of its own after the running call has ended.
+    ///
+    /// # Panics
+    ///
+    /// If `work` panics.
     ///
     /// # Errors
     ///
-    /// [`Kind::Stuck`] if the call that is under way does not come back, [`Kind::Thread`] if no thread
-    /// can be started.
+    /// [`Kind::Stuck`] if the running call does not return, [`Kind::Thread`] if no thread can be
+    /// started.
     ///
     /// # Cancel safety
     ///
-    /// Work that has begun goes on when the future is dropped, as a straggler; its result is lost.
+    /// Work that has begun continues when the future is dropped, as a straggler; its result is
+    /// lost.
     pub(super) async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,
@@ -83,9 +88,9 @@ impl Access {
         let (sender, receiver) = oneshot::channel();
         let body = move || {
             let result = catch_unwind(AssertUnwindSafe(work));
-            // Before the result is there, so that the next call finds the permit.
+            // Dropped before the result is sent, so that the next call finds the permit.
             drop((call, permit));
-            // It fails if the call was given up.
+            // Fails if the call was abandoned.
             _ = sender.send(result);
         };
         thread::start(body).await.map_err(Kind::Thread)?;
@@ -93,7 +98,8 @@ impl Access {
         match receiver.await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(payload)) => panic::resume_unwind(payload),
-            // A runtime with a paused clock shuts down, and drops this future next.
+            // Only a runtime with a paused clock drops the sender, when it shuts down. It drops
+            // this future next.
             Err(_) => std::future::pending().await,
         }
     }
@@ -107,7 +113,7 @@ impl Access {
                     let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
                     return Err(Kind::Stuck { at: at.clone() });
                 }
-                // Not slow enough, and somebody waits for it still.
+                // The call is not slow yet, and its caller still waits.
                 Err(_) => {}
             }
         }
@@ -120,7 +126,7 @@ impl Access {
     }
 }
 
-/// Whoever waits for a call. Dropped before the end of the call, it has given up.
+/// The wait for a call. Dropping it before the end of the call abandons the call.
 struct Wait(Weak<Call>);
 
 impl Drop for Wait {
@@ -156,7 +162,7 @@ mod tests {
         running.iter().filter(is_this).count()
     }
 
-    /// A call that has begun, does not end before the sender is dropped, and was given up.
+    /// A call that has begun and was abandoned. It ends when the sender is dropped.
     async fn given_up(access: &Access) -> Sender<()> {
         let (end, ended) = channel::<()>();
         let (begin, mut begun) = tokio::sync::oneshot::channel();

@@ -1,4 +1,4 @@
-//! Why a file was refused.
+//! The error of a file that cannot be read or is rejected.
 
 use std::error::Error as StdError;
 use std::ffi::OsStr;
@@ -12,24 +12,24 @@ use super::format::Problem;
 use crate::error::Chain;
 use crate::escape::Escaping;
 
-/// Why a file could not be read, or was refused.
+/// The reason why a file cannot be read or is rejected.
 ///
-/// `Display` names the file, line and column, the key, and what was expected:
+/// `Display` names the file, line, column, key, and what was expected:
 ///
 /// ```text
 /// config.json:3:15: printer.message: invalid type, expected a string
 /// ```
 ///
-/// **No value is ever in it**, neither in `Display` nor in `Debug` nor in the causes, unless the app
-/// asked for that with [`File::show_values`](super::File::show_values). The messages of serde and of
-/// the parsers quote values and whole lines, so only what is known to be the program's own text is
-/// kept. Of a message of an app's own `Deserialize` (`Error::custom`) nothing is: it usually quotes the
-/// value. But one that is, word for word, a literal of std or of a well-known crate is shown, such as
-/// `invalid socket address syntax`. For your own types, put what is wanted into the *expected* part of
-/// `invalid_value`, which is kept up to its first comma. Keys are shown, unless they have characters or
-/// a length that keys do not have; then they are shown as `?`.
+/// **It never contains a value**, in `Display`, in `Debug` or in the causes, unless the app asks
+/// for that with [`File::show_values`](super::File::show_values). The messages of serde and of the
+/// parsers quote values and whole lines, so only text that is known to be the program's own is
+/// kept. The message of an app's own `Deserialize` (`Error::custom`) usually quotes the value and
+/// is withheld. It is shown if it is, word for word, a literal of std or of a well-known crate,
+/// such as `invalid socket address syntax`. In your own types, put what is wanted into the
+/// *expected* part of `invalid_value`, which is kept up to its first comma. Keys are shown, unless
+/// they have characters or a length that keys do not have; those appear as `?`.
 ///
-/// From the error of a reload it is had with [`StepError::inner`](crate::StepError::inner):
+/// [`StepError::inner`](crate::StepError::inner) returns it from the error of a reload:
 ///
 /// ```
 /// use rekindle::{StepError, file};
@@ -39,7 +39,7 @@ use crate::escape::Escaping;
 /// }
 /// ```
 ///
-/// What it tells of a file of JSON:
+/// The error of a JSON file:
 ///
 /// ```
 /// # #[cfg(feature = "json")]
@@ -102,34 +102,33 @@ impl Error {
         }))
     }
 
-    /// The file, as the app or the file that includes it named it. Where several files are
-    /// concerned, the first.
+    /// The file, as named by the app or by the file that includes it. The first of several files.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// The line in which the contents are wrong, from 1.
+    /// The line of the error in the contents, from 1.
     pub fn line(&self) -> Option<usize> {
         self.problem()?.position.map(|position| position.line)
     }
 
-    /// The column in which the contents are wrong, from 1, in characters (not bytes).
+    /// The column of the error in the contents, from 1, in characters (not bytes).
     pub fn column(&self) -> Option<usize> {
         self.problem()?.position.map(|position| position.column)
     }
 
-    /// The key whose value was refused, from the root of the file: `printer.message`, `hosts[2]`.
-    /// `None` for errors of syntax and for those that concern the whole file.
+    /// The key of the rejected value, from the root of the file: `printer.message`, `hosts[2]`.
+    /// `None` for syntax errors and for errors that concern the whole file.
     pub fn key(&self) -> Option<&str> {
         self.problem()?.key.as_deref()
     }
 
-    /// What kind of error it is.
+    /// The kind of the error.
     pub(super) fn reason(&self) -> Discriminant<Kind> {
         mem::discriminant(&self.0.kind)
     }
 
-    /// Returns `true` if it may be over without anything having been done to the file.
+    /// Returns `true` if the cause can disappear without a change to the file.
     pub(super) fn may_pass(&self) -> bool {
         matches!(self.0.kind, Kind::Thread(_) | Kind::Io(_))
     }
@@ -148,7 +147,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A path may have anything in it.
+        // A path can contain any characters.
         let f = &mut Escaping(f);
         write!(f, "{}", self.path().display())?;
         match &self.0.kind {
@@ -219,7 +218,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What may have been meant by a path that is none.
+/// A hint for a path that looks like a pattern but is taken as a file.
 fn pattern_hint(path: &Path) -> &'static str {
     let has = |part: Option<&OsStr>, wildcards: &[char]| {
         part.is_some_and(|part| part.to_string_lossy().contains(wildcards))
@@ -242,7 +241,7 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0.kind {
-            // The operating system knows no values.
+            // Errors of the operating system contain no values.
             Kind::Io(error) | Kind::Thread(error) => Some(error),
             _ => None,
         }

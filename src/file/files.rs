@@ -1,4 +1,4 @@
-//! Several files that were read as one: [`Files`], and one of them: [`Contents`].
+//! Several files that are read as one value ([`Files`]), and each of them ([`Contents`]).
 
 use std::fmt;
 use std::ops::Deref;
@@ -11,10 +11,10 @@ use super::names::Name;
 use super::rest::FileId;
 use crate::Stamp;
 
-/// Several files, read at one moment: what [`set`](super::set) gives.
+/// Several files that were read at one moment: the value of a [`set`](super::set).
 ///
-/// A slice of [`Contents`]: in the order in which the files were named, and where a pattern stands
-/// for them, in the order of their names. Cloning it copies no contents.
+/// A slice of [`Contents`] in the order in which the files were named. The files that match a
+/// pattern are ordered by name. Cloning copies no contents.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -63,10 +63,10 @@ impl<'a> IntoIterator for &'a Files {
     }
 }
 
-/// A file that was read: one of [`Files`].
+/// A file that was read: an element of [`Files`].
 ///
-/// Its `Debug` shows the path and the size, never the contents, which may be a key. Cloning it
-/// copies no contents. Two are equal if path and bytes are.
+/// Its `Debug` shows the path and the size, never the contents, which may be a key. Cloning copies
+/// no contents. Two are equal if their paths and bytes are.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -90,7 +90,7 @@ impl<'a> IntoIterator for &'a Files {
 #[derive(Clone)]
 pub struct Contents {
     inner: Arc<Inner>,
-    /// Whether errors may have values in them.
+    /// `true` if errors may contain values.
     shows_values: bool,
 }
 
@@ -115,7 +115,7 @@ impl Contents {
         }
     }
 
-    /// The same file, whose errors may have values in them or not.
+    /// The same file, whose errors contain values if `shows_values` is `true`.
     pub(super) fn showing_values(mut self, shows_values: bool) -> Self {
         self.shows_values = shows_values;
         self
@@ -129,12 +129,12 @@ impl Contents {
         &self.inner.name
     }
 
-    /// The path, as the app named it. If a pattern stands for the file, its directory is as named.
+    /// The path, as the app named it. For a file that matches a pattern, its directory is as named.
     pub fn path(&self) -> &Path {
         self.name().shown.as_path()
     }
 
-    /// The bytes, as they are in the file.
+    /// The bytes of the file.
     pub fn bytes(&self) -> &[u8] {
         &self.inner.bytes
     }
@@ -148,38 +148,38 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// If they are not, with line and column.
+    /// If the contents are not UTF-8, with line and column.
     pub fn text(&self) -> Result<&str, Error> {
         format::utf8(self.bytes()).map_err(|problem| self.refused(problem))
     }
 
-    /// Reads the contents as JSON.
+    /// Parses the contents as JSON.
     ///
     /// # Errors
     ///
-    /// As [`json`](super::json) does: with path, line, column and key, and without any value, unless
+    /// As for [`json`](super::json): with path, line, column and key, and without any value, unless
     /// the source of the file [shows values](super::File::show_values).
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         self.parse(format::json::parse)
     }
 
-    /// Reads the contents as TOML.
+    /// Parses the contents as TOML.
     ///
     /// # Errors
     ///
-    /// As [`toml`](fn@super::toml) does: with path, line, column and key, and without any value, unless
-    /// the source of the file [shows values](super::File::show_values).
+    /// As for [`toml`](fn@super::toml): with path, line, column and key, and without any value,
+    /// unless the source of the file [shows values](super::File::show_values).
     #[cfg(feature = "toml")]
     pub fn toml<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
         self.parse(format::toml::parse)
     }
 
-    /// Reads the contents as YAML.
+    /// Parses the contents as YAML.
     ///
     /// # Errors
     ///
-    /// As [`yaml`](super::yaml) does: with path, line, column and key, and without any value, unless
+    /// As for [`yaml`](super::yaml): with path, line, column and key, and without any value, unless
     /// the source of the file [shows values](super::File::show_values).
     #[cfg(feature = "yaml")]
     pub fn yaml<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {

@@ -1,4 +1,4 @@
-//! From bytes to values, and from what the parsers say to what may be told.
+//! From bytes to values, and from parser errors to messages without values.
 
 mod position;
 
@@ -13,21 +13,21 @@ pub(super) mod yaml;
 
 pub(super) use position::Position;
 
-/// How the contents of a file become a value.
+/// The function that parses the contents of a file.
 pub(super) type Parse<T> = fn(&[u8]) -> Result<T, Problem>;
 
-/// What is wrong with the contents of a file.
+/// An error in the contents of a file.
 pub(super) struct Problem {
     pub(super) position: Option<Position>,
     pub(super) key: Option<String>,
-    /// The message, without any value of the user's.
+    /// The message, without any value.
     pub(super) message: String,
-    /// The message with the values that it may have, if it differs.
+    /// The message including values, if it differs.
     pub(super) full: Option<String>,
 }
 
 impl Problem {
-    /// With all that the parser and the types said, on one line.
+    /// With the complete message of the parser and the types, on one line.
     pub(super) fn in_full(self) -> Self {
         let full = self.full.map(|full| {
             let escape = |c: char| match c.is_control() {
@@ -43,13 +43,13 @@ impl Problem {
         }
     }
 
-    /// Without anything that may be a value.
+    /// Without the message that may contain values.
     pub(super) fn sanitized(self) -> Self {
         Self { full: None, ..self }
     }
 }
 
-/// Parses, and says so if what was refused is an empty file.
+/// Parses the contents. The error mentions it if the file is empty.
 pub(super) fn parse<T>(parse: Parse<T>, bytes: &[u8]) -> Result<T, Problem> {
     let empty = bytes.trim_ascii().is_empty();
     parse(bytes).map_err(|mut problem| {
@@ -82,19 +82,19 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// The text of a file in one of the formats, without the byte order mark that some editors write.
+/// The text of a JSON, TOML or YAML file, without the byte order mark that some editors write.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn document(bytes: &[u8]) -> Result<&str, Problem> {
     utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes))
 }
 
-/// The value of a tree. Text and tree are needed for what is wrong with it.
+/// Deserializes a tree. Its text and the tree itself are needed for the error.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn value<T: serde::de::DeserializeOwned>(text: &str, root: &tree::Node<'_>) -> Result<T, Problem> {
     T::deserialize(root).map_err(|error| error.at(root.span).problem(text, Some(root)))
 }
 
-/// Refuses what is inside of too many lists and maps.
+/// Rejects lists and maps that are nested too deeply.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn check_depth(depth: usize, span: tree::Span) -> Result<(), tree::Error> {
     match depth > tree::MAX_DEPTH {

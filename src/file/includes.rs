@@ -12,10 +12,10 @@ use super::loaded::Loaded;
 use super::names::{self, Name};
 use super::rest::FileId;
 
-/// The files that a configuration file includes: what the closure of
-/// [`File::include`](super::File::include) reads them with.
+/// The files that a configuration file includes, for the closure of
+/// [`File::include`](super::File::include).
 ///
-/// Any function can be handed a reference to it, so that included files may include others:
+/// A reference to it can be passed to any function, so that included files can include others:
 ///
 /// ```
 /// # #[cfg(feature = "toml")]
@@ -61,13 +61,13 @@ use super::rest::FileId;
 pub struct Includes {
     roots: Arc<[Name]>,
     loaded: Loaded,
-    /// The roots, and what was asked for beyond them, in the order of asking.
+    /// The roots, and the names asked for beyond them, in the order of asking.
     asked: RefCell<Vec<Name>>,
-    /// Which file includes which others, as far as it was said.
+    /// The includes of each file that are known so far.
     included: RefCell<HashMap<FileId, HashSet<FileId>>>,
-    /// The paths of those.
+    /// The paths of `asked`.
     known: RefCell<HashSet<PathBuf>>,
-    /// Whether errors of the roots may have values in them. What is included is a file of its own.
+    /// `true` if errors of the roots may contain values. Those of included files never do.
     shows_values: bool,
 }
 
@@ -83,20 +83,21 @@ impl Includes {
         }
     }
 
-    /// These files, read at the same moment as the file that includes them, and watched with it.
+    /// Returns these files, read at the same moment as the file that includes them and watched with
+    /// it.
     ///
-    /// The last part of a path may be a pattern, as for [`set`](super::set). A relative path is taken
-    /// relative to the directory of the file that the app named: the one given to
-    /// [`toml`](fn@super::toml) and the like, the first one for a set.
+    /// The last part of a path may be a pattern, as for [`set`](super::set). A relative path is
+    /// resolved against the directory of the file that the app named: the one given to
+    /// [`toml`](fn@super::toml) and the like, the first one of a set.
     ///
-    /// For what an included file includes there is [`beside`](Self::beside). With this, a function
-    /// that calls itself for each included file overflows the stack when two files include each
-    /// other, because nobody tells who includes whom.
+    /// For the includes of an included file there is [`beside`](Self::beside). A function that
+    /// calls `set` again for each included file overflows the stack when two files include each
+    /// other, because `set` does not know which file includes which.
     ///
     /// # Errors
     ///
     /// If one of them cannot be read; a pattern that no file matches is no error. Also if they have
-    /// not been read yet: then the closure is called again when they have, whatever it returns.
+    /// not been read yet: the closure is then called again when they have, whatever it returns.
     /// That happens once for each level of includes, so ask for all files of a level together.
     pub fn set<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Files, Error> {
         let root = self.roots.first();
@@ -111,14 +112,13 @@ impl Includes {
         Ok(files)
     }
 
-    /// As [`set`](Self::set), for files that `file` includes: a relative path is taken relative to
+    /// Like [`set`](Self::set), for files that `file` includes: a relative path is resolved against
     /// its directory.
     ///
     /// # Errors
     ///
-    /// As with [`set`](Self::set); and if one of them is the file itself or includes it in turn,
-    /// directly or by way of others. A closure that calls itself for each included file would never
-    /// come to an end otherwise.
+    /// As for [`set`](Self::set), and if one of the files is `file` itself or includes it, directly
+    /// or indirectly. Otherwise a closure that calls itself for each included file would never end.
     pub fn beside<P: AsRef<Path>>(
         &self,
         file: &Contents,
@@ -150,7 +150,7 @@ impl Includes {
         known.extend(files.iter().map(|file| file.id().clone()));
     }
 
-    /// Whether one file is the other, or includes it by whatever way.
+    /// Returns `true` if `from` is `to` or includes it, directly or indirectly.
     fn leads(&self, from: &Contents, to: &Contents) -> bool {
         let included = self.included.borrow();
         let mut known = HashSet::new();
@@ -185,7 +185,7 @@ impl Includes {
             .unwrap_or_else(|| Err(Error::new(&names::first(names), Kind::Unread)))
     }
 
-    /// Whether none of the files that the app named exists.
+    /// Returns `true` if none of the files that the app named exists.
     pub(super) fn is_absent(&self) -> bool {
         self.loaded.is_absent(&self.roots)
     }

@@ -1,4 +1,4 @@
-//! What was read in one go, and how it is told from what was read before.
+//! The result of one read, and the digests that distinguish it from earlier ones.
 
 use std::collections::{BTreeMap, HashSet};
 use std::mem::Discriminant;
@@ -9,21 +9,21 @@ use super::files::{Contents, Files};
 use super::names::Name;
 use crate::Stamp;
 
-/// What each path led to, all at one moment.
+/// The results for all paths, of one moment.
 pub(super) struct Loaded(pub(super) BTreeMap<PathBuf, Entry>);
 
 pub(super) enum Entry {
     File(Contents),
-    /// What a pattern stands for.
+    /// The files that match a pattern.
     Entries(Vec<PathBuf>),
-    /// It cannot be read, for this reason.
+    /// The reason why it cannot be read.
     Refused(Error),
 }
 
-/// What is remembered of an entry: contents, or the reason why there were none.
+/// The digest of an entry, or the reason why it has no contents.
 pub(super) type Sight = Result<Stamp, Discriminant<Kind>>;
 
-/// What was seen at each path.
+/// The digests by path.
 pub(super) type Sights = BTreeMap<PathBuf, Sight>;
 
 impl Loaded {
@@ -40,12 +40,11 @@ impl Loaded {
         sights.collect()
     }
 
-    /// The files of these names, each once, in the order of the names. `None` if one of the names
-    /// was not read.
+    /// The files of these names, in their order and each once. `None` if a name was not read.
     ///
     /// # Errors
     ///
-    /// With what is wrong with the first of them that cannot be read.
+    /// With the error of the first of them that cannot be read.
     pub(super) fn files(&self, names: &[Name]) -> Option<Result<Files, Error>> {
         let mut files = Vec::new();
         let mut known = HashSet::new();
@@ -60,7 +59,7 @@ impl Loaded {
                     Entry::File(_) if !known.insert(path) => {}
                     Entry::File(contents) => files.push(contents.clone()),
                     Entry::Refused(error) => return Some(Err(error.clone())),
-                    // The path of a pattern, taken for that of a file.
+                    // The path of a pattern, named as a file.
                     Entry::Entries(_) => return None,
                 }
             }
@@ -68,7 +67,7 @@ impl Loaded {
         Some(Ok(Files(files)))
     }
 
-    /// The file of this name, if it is one and was read.
+    /// The file of this name, if it was read.
     pub(super) fn file(&self, name: &Name) -> Option<&Contents> {
         match self.0.get(&name.path) {
             Some(Entry::File(contents)) => Some(contents),
@@ -76,13 +75,13 @@ impl Loaded {
         }
     }
 
-    /// Returns `true` if something could not be read for a reason that may pass.
+    /// Returns `true` if an entry cannot be read for a reason that may pass.
     pub(super) fn may_pass(&self) -> bool {
         let mut entries = self.0.values();
         entries.any(|entry| matches!(entry, Entry::Refused(error) if error.may_pass()))
     }
 
-    /// Whether nothing at all is there.
+    /// Returns `true` if none of these files exists and no pattern has a match.
     pub(super) fn is_absent(&self, names: &[Name]) -> bool {
         names.iter().all(|name| match self.0.get(&name.path) {
             Some(Entry::Refused(error)) => error.is_not_found(),

@@ -1,4 +1,4 @@
-//! What a source reads: files, and patterns that stand for the files of a directory.
+//! The names that a source reads: files, and patterns for the files of a directory.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -12,10 +12,10 @@ use glob::{MatchOptions, Pattern};
 
 use super::error::Kind;
 
-/// How many files one pattern may stand for. More are a mistake, such as a pattern for a mail spool.
+/// The most files that a pattern may match. More are a mistake, such as a pattern for a mail spool.
 const MAX_ENTRIES: usize = 10_000;
 
-/// As in a shell: what begins with a dot is hidden. Editors and the kubelet rely on that.
+/// As in a shell, names that begin with a dot are hidden. Editors and the kubelet rely on that.
 const AS_IN_A_SHELL: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -25,17 +25,17 @@ const AS_IN_A_SHELL: MatchOptions = MatchOptions {
 /// A file, or a pattern for the files of one directory.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Name {
-    /// As the app named it; what errors show.
+    /// As the app named it, and as errors show it.
     pub(super) shown: PathBuf,
-    /// Absolute, so that a later `chdir` does not move it.
+    /// Absolute, so that a later `chdir` has no effect.
     pub(super) path: PathBuf,
     pub(super) pattern: Option<Pattern>,
-    /// Whether the file may be absent.
+    /// `true` if the file may be absent.
     pub(super) optional: bool,
 }
 
 impl Name {
-    /// One file, whatever characters are in its name.
+    /// A file, whatever characters are in its name.
     pub(super) fn file(shown: &Path) -> Self {
         Self {
             shown: shown.to_owned(),
@@ -45,14 +45,14 @@ impl Name {
         }
     }
 
-    /// A pattern, if the last part of the path is one.
+    /// A pattern if the last part of the path is one, otherwise a file.
     pub(super) fn pattern(shown: &Path) -> Self {
         let is_wildcard = |c: char| matches!(c, '*' | '?' | '[');
         let pattern = shown
             .file_name()
             .and_then(OsStr::to_str)
             .filter(|name| name.contains(is_wildcard))
-            // As in a shell, what is no pattern stands for itself.
+            // As in a shell, an invalid pattern stands for itself.
             .and_then(|name| Pattern::new(name).ok());
         Self {
             pattern,
@@ -60,7 +60,7 @@ impl Name {
         }
     }
 
-    /// One of the files that a pattern stands for, at this absolute path.
+    /// A file at this absolute path, for which errors show `shown`.
     pub(super) fn entry(shown: PathBuf, path: &Path) -> Self {
         Self {
             shown,
@@ -70,7 +70,7 @@ impl Name {
         }
     }
 
-    /// As [`pattern`](Self::pattern), and relative to the directory of this file.
+    /// Like [`pattern`](Self::pattern), relative to the directory of this file.
     pub(super) fn beside(&self, given: &Path) -> Self {
         let beside = |path: &Path| path.parent().unwrap_or(path).join(given);
         Self {
@@ -79,13 +79,13 @@ impl Name {
         }
     }
 
-    /// The directory whose entries a pattern is about.
+    /// The directory whose entries a pattern matches.
     pub(super) fn directory(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// The files that a pattern stands for, in the order of their names. None if there is no such
-    /// directory. Directories do not count.
+    /// The files that match a pattern, ordered by name and without directories. None if the
+    /// directory does not exist.
     pub(super) fn entries(&self, pattern: &Pattern) -> Result<Vec<PathBuf>, Kind> {
         let directory = self.directory();
         let listed = match fs::read_dir(directory) {
@@ -100,7 +100,7 @@ impl Name {
         for entry in listed {
             let name = entry.map_err(Kind::Io)?.file_name();
             let matches = |name: &str| pattern.matches_with(name, AS_IN_A_SHELL);
-            // What is not UTF-8 in a name counts as some character.
+            // Invalid UTF-8 in a name counts as some character.
             if !matches(&name.to_string_lossy()) {
                 continue;
             }
@@ -123,7 +123,7 @@ impl fmt::Debug for Name {
     }
 }
 
-/// What errors show where it is not one of them that is wrong.
+/// The path that an error shows if it concerns no single file.
 pub(super) fn first(names: &[Name]) -> PathBuf {
     names
         .first()
@@ -131,15 +131,15 @@ pub(super) fn first(names: &[Name]) -> PathBuf {
         .unwrap_or_default()
 }
 
-/// What has to be read next, if these were read and those asked for. `None` if they are the same, in
-/// whatever order: an app may have them in a `HashMap`, whose order is another one each time.
+/// The names to read next, after these were read and those asked for. `None` if they are the same
+/// in any order: an app may keep them in a `HashMap`, whose order varies.
 pub(super) fn next(read: &[Name], asked: &[Name]) -> Option<Arc<[Name]>> {
-    // Whoever asks one by one has stopped at the first that is new, so what was read is kept.
+    // A closure that asks one by one has stopped at the first new name, so the names read are kept.
     let fewer = || (asked.len() < read.len()).then(|| asked.into());
     with_new(read, asked).or_else(fewer)
 }
 
-/// Those that are known, and behind them those of the others that are not. `None` if all are.
+/// The known names, followed by the new ones of the others. `None` if none is new.
 pub(super) fn with_new(known: &[Name], others: &[Name]) -> Option<Arc<[Name]>> {
     let paths: HashSet<_> = known.iter().map(|name| &name.path).collect();
     let new = others.iter().filter(|name| !paths.contains(&name.path));

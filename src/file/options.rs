@@ -7,31 +7,30 @@ use super::{File, Includes};
 use crate::{BoxError, Trigger};
 
 impl<T: Send + Sync + 'static> File<T> {
-    /// Reports changes, with the [trigger](Self::trigger) `file`. Without this, the file is read
-    /// when something else asks for a reload.
+    /// Reloads when the file changes, with the [trigger](Self::trigger) `file`. Without this, the
+    /// file is read when something else asks for a reload.
     ///
-    /// Saving in place, saving by rename, a symbolic link that is pointed elsewhere, a Kubernetes
-    /// `..data` swap, and removing the file and creating it again are all seen, each time: what is
-    /// watched is every directory on the way to the file, and after each event the way is
-    /// looked up again. Events are hints. What counts is the contents: a change is reported when
-    /// the contents differ from those reported last, so a file that stays bad is reported once.
-    /// A slow [poll](Self::poll) finds what no event told: a write on the other side of a network
+    /// These are all seen, each time: saving in place, saving by rename, a redirected symbolic
+    /// link, a Kubernetes `..data` swap, and removing the file and creating it again. Every
+    /// directory on the path to the file is watched, and after each event the path is resolved
+    /// again. Events are hints; the contents decide. A change is reported when the contents differ
+    /// from those last reported, so a file that stays bad is reported once. A slow
+    /// [poll](Self::poll) finds changes without an event: a write on the other side of a network
     /// mount, a file system that was mounted over a directory, a file that is mounted over another
     /// one of the same file system.
     ///
-    /// If the kernel refuses to watch (there is a limit on inotify watches and instances), a
-    /// warning is logged once, and the file is read at least once a second instead, until it can be
-    /// watched again.
+    /// If the kernel rejects a watch (there is a limit on inotify watches and instances), a warning
+    /// is logged once, and the file is read at least once a second until it can be watched again.
     ///
-    /// Watching starts before the first read, so an edit during start-up is not missed.
+    /// Watching starts before the first read, so an edit during start-up is reported.
     ///
     /// All watched files of a file system share a thread and, on Linux, an inotify instance with
-    /// three file descriptors, of which a user usually may have 128; the file systems beyond that are
-    /// polled. Each directory on the way to a file costs one inotify watch (but for the root and
-    /// those right in it, such as `/etc`, unless the file is there), however many files lead through
-    /// it, and so does a file that has hard links or is mounted over another. A directory that may be
-    /// searched but not read cannot be watched; that matters only where the file or a link to it is
-    /// right in it, and then the file is polled.
+    /// three file descriptors. A user usually may have 128 instances; the file systems beyond that
+    /// are polled. Each directory on the path to a file costs one inotify watch, however many files
+    /// lead through it, and so does a file that has hard links or is mounted over another one. The
+    /// root and the directories directly in it, such as `/etc`, cost a watch only if the file is
+    /// there. A directory that may be searched but not read cannot be watched. That matters only if
+    /// the file or a link to it is directly in it, and then the file is polled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -61,10 +60,11 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// Whether the kernel is asked to tell of changes to a watched file. The default is `true`;
-    /// with `false` only the [poll](Self::poll) finds them, every 30 s if that is turned off.
+    /// Turns the kernel's events for a watched file on or off. The default is `true`; with `false`
+    /// only the [poll](Self::poll) finds changes, every 30 s if the poll is turned off.
     ///
-    /// For file systems whose events are known to be wrong, or where watches are scarce.
+    /// Use `false` for file systems whose events are known to be wrong, or where watches are
+    /// scarce.
     ///
     /// ```
     /// use std::time::Duration;
@@ -77,14 +77,14 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// The file may be absent: the value is `None` then. Of a [`set`](super::set), if nothing of it
-    /// is there; a part of it is an error still. What is [included](Self::include) is not meant.
+    /// Makes the file optional: the value is `None` while it is absent. A [`set`](super::set) is
+    /// `None` if all of it is absent; a missing part is still an error. [Included](Self::include)
+    /// files are not optional.
     ///
-    /// Without this, a file that is absent ends the start-up, and refuses a reload. With it, a
-    /// watched file that is created or removed is a change like any other. Because a file is absent
-    /// for a moment when it is replaced by other means than rename, absence has to rest like an
-    /// empty file: for ten times as long as contents. A symbolic link that leads nowhere is an
-    /// error still.
+    /// Without this, an absent file ends the start-up or rejects the reload. With it, creating or
+    /// removing a watched file is a change like any other. A file that is replaced by other means
+    /// than rename is absent for a moment, so absence, like an empty file, must be stable for ten
+    /// times as long as contents. A symbolic link that leads nowhere is still an error.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -116,23 +116,22 @@ impl<T: Send + Sync + 'static> File<T> {
         }
     }
 
-    /// Reads further files that this one asks for, and makes one value of all.
+    /// Reads further files that this one includes, and makes one value of all.
     ///
     /// They are read at the same moment as the file that includes them, and watched with it, as
-    /// long as it asks for them. `build` gets the value and reads the others through [`Includes`],
-    /// where included files that include others are shown, too. It is a closure or a function
-    /// `fn(T, &Includes) -> Result<U, BoxError>`.
+    /// long as it includes them. `build` gets the value and reads the others through [`Includes`],
+    /// which also shows how included files include others. It is a closure or a function `fn(T,
+    /// &Includes) -> Result<U, BoxError>`.
     ///
-    /// It is called several times in a reload, on the runtime, until it has asked for nothing new,
-    /// so it should do nothing but read and combine. Each time all files are read again, at most
-    /// 256 times; if nothing has changed since the last reload, it may be called with a part of the
-    /// files and its result is not used.
+    /// A reload calls it several times, on the runtime, until it asks for no new file, so it should
+    /// only read and combine. Each time all files are read again, at most 256 times. If nothing has
+    /// changed since the last reload, it may be called with a part of the files, and its result is
+    /// not used.
     ///
     /// # Errors
     ///
-    /// An error of `build` refuses the reload (or ends the start-up), unless it asked for files
-    /// that are not read yet: then its result does not count. So `?` is right, and the error need
-    /// not be told apart from others.
+    /// An error of `build` rejects the reload (or ends the start-up), unless `build` asked for
+    /// files that are not read yet: then its result is ignored. So `?` is right for every error.
     ///
     /// ```
     /// # #[cfg(feature = "toml")]
@@ -182,14 +181,14 @@ impl<T: Send + Sync + 'static> File<T> {
         }
     }
 
-    /// Lets errors about the contents have the values in them, as the parsers and the types word them.
+    /// Shows values in errors about the contents, as the parsers and the types word them.
     ///
-    /// **Errors end in logs, in reports, and in the answers of the admin endpoints.** So this is for
-    /// files that hold no secrets and never will: routes, feature flags, limits. In any other file the
-    /// error about a password that is longer than allowed is the password, in the log.
+    /// **Errors end up in logs, in reports, and in the answers of the admin endpoints.** Use this
+    /// for files that hold no secrets and never will: routes, feature flags, limits. In any other
+    /// file, an error about a password that is longer than allowed puts the password into the log.
     ///
-    /// It concerns the files that the source names. What they [include](Self::include) stays without
-    /// values, and so do other sources.
+    /// It affects the files that the source names. Errors of [included](Self::include) files and of
+    /// other sources stay without values.
     ///
     /// ```
     /// # #[cfg(feature = "json")]
@@ -220,8 +219,7 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// The largest size in bytes that is read, of each file. The default is 8 MiB; a larger file is
-    /// refused.
+    /// Limits the size of each file, in bytes. The default is 8 MiB; a larger file is rejected.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -241,19 +239,19 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// How long the file has to be left alone before it is read. The default is 50 ms.
+    /// Sets the time for which a file must be left alone before it is read. The default is 50 ms.
     ///
-    /// A change is reported when the events have ceased for that long; if they do not cease, after
-    /// ten times as long. An empty file has to rest ten times as long, too, and so does the absence
-    /// of one that is [optional](Self::optional), or of any that a pattern would match. What does
-    /// not come to rest for twenty times as long is refused as still being written. Of several
-    /// files, each has to rest.
+    /// A change is reported when the events have ceased for that long, or after ten times as long
+    /// if they do not cease. An empty file must be stable for ten times as long, too, and so must
+    /// the absence of one that is [optional](Self::optional), or of any that a pattern would match.
+    /// A file that keeps changing for twenty times as long is rejected as still being written. Each
+    /// of several files must be stable.
     ///
-    /// The time is measured here, not taken from the file: a file that is read for the first time
-    /// is looked at twice, unless its times are more than 3 s old. A modification time in the
-    /// future, or one in whole seconds, does no harm. Below some 10 ms, the tick of the clock with
-    /// which a file system stamps what is written, a write during the read that leaves the size as it
-    /// was may go unnoticed until its event.
+    /// The time is measured by this process, not taken from the file: a file that is read for the
+    /// first time is looked at twice, unless its times are more than 3 s old. A modification time
+    /// in the future, or one in whole seconds, does no harm. Below some 10 ms, the tick of a file
+    /// system's clock, a write during the read that keeps the size can go unnoticed until its
+    /// event.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -264,7 +262,7 @@ impl<T: Send + Sync + 'static> File<T> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("greeting.txt");
     /// std::fs::write(&path, "hello")?;
-    /// // Whoever writes it renames a complete file over it, so there is nothing to wait for.
+    /// // The writer renames a complete file over it, so there is nothing to wait for.
     /// let greeting = file::text(&path).quiet(Duration::from_millis(1));
     /// let mut reload = Manager::new();
     /// assert_eq!(*reload.source("greeting", greeting).await?.load(), "hello");
@@ -276,8 +274,7 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// The name of the trigger with which changes are reported, in logs and reports. The default is
-    /// `file`.
+    /// Names the trigger that reports changes, in logs and reports. The default is `file`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -306,10 +303,11 @@ impl<T: Send + Sync + 'static> File<T> {
         self
     }
 
-    /// How often a watched file is read even though no event came, for file systems that have none
-    /// (network mounts). The default is 30 s; `None` turns it off. Below 10 ms counts as 10 ms.
+    /// Sets how often a watched file is read although no event came, for file systems without
+    /// events (network mounts). The default is 30 s; `None` turns it off. Below 10 ms counts as 10
+    /// ms.
     ///
-    /// Each pause is up to a tenth longer or shorter, by chance, so that the machines of a fleet do
+    /// Each pause is up to a tenth longer or shorter, at random, so that the machines of a fleet do
     /// not ask their file server all at once. A read that finds nothing new causes no reload.
     ///
     /// ```

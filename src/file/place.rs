@@ -1,4 +1,4 @@
-//! What a source and its watcher share.
+//! The state shared by a source and its watcher.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -20,18 +20,18 @@ pub(super) struct Place {
     pub(super) rest: Rest,
     pub(super) seen: Seen,
     pub(super) setback: Setback,
-    /// What was read last, includes and all.
+    /// The names that were read last, includes among them.
     names: Mutex<Arc<[Name]>>,
-    /// Gone with the watcher.
+    /// The watcher owns it.
     watching: OnceLock<Weak<Watching>>,
 }
 
-/// How much of the watching is done again.
+/// The watches to set.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Arming {
-    /// All of it: there was an event, so that a watch may have gone with its directory.
+    /// All of them: after an event, a watch can be gone with its directory.
     Afresh,
-    /// What is not watched yet.
+    /// Those that are missing.
     AsNeeded,
 }
 
@@ -40,7 +40,7 @@ impl Place {
         Arc::clone(&self.names.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// These, of which this was seen, and no others are read and watched from now on.
+    /// Makes these the only names that are read and watched. `sights` are their digests.
     pub(super) fn settle_on(&self, names: Arc<[Name]>, sights: &Sights) {
         let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let before = mem::replace(&mut *known, names);
@@ -52,7 +52,7 @@ impl Place {
         }
     }
 
-    /// These are read and watched, too.
+    /// Adds names to those that are read and watched.
     pub(super) fn watch_too(&self, names: &[Name]) {
         let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(all) = names::with_new(&known, names) {
@@ -62,8 +62,8 @@ impl Place {
         }
     }
 
-    /// Has the watcher look at what is read now. It may have looked at what was read before, and
-    /// watched that and nothing else, after these were read and before they were noted.
+    /// Has the watcher look at the current names. Between the read and the update of the names, it
+    /// may have looked at and watched only the previous ones.
     fn look_again(&self) {
         if let Some(watching) = self.watching.get().and_then(Weak::upgrade) {
             watching.wake();
@@ -71,7 +71,7 @@ impl Place {
     }
 
     pub(super) fn watched_by(&self, watching: &Arc<Watching>) {
-        // A file is watched once, when it is given to the manager.
+        // A file is watched once, when it is passed to the manager.
         _ = self.watching.set(Arc::downgrade(watching));
     }
 
@@ -79,7 +79,7 @@ impl Place {
         Survey::of(names, limits, |path| self.access.at(path))
     }
 
-    /// Sees to it that these are watched, if anything is.
+    /// Watches these, if the source has a watcher.
     pub(super) fn arm(&self, ways: BTreeSet<Way>, arming: Arming) {
         let Some(watching) = self.watching.get().and_then(Weak::upgrade) else {
             return;

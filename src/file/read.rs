@@ -1,13 +1,14 @@
-//! Reading files so that the bytes are those of one moment.
+//! Reads files so that all bytes are of one moment.
 //!
 //! A writer that is not done shows in one of two ways: the file was modified a moment ago, or it is
-//! modified during the read. So files are read only after they have rested for the quiet time, and
-//! the read counts only if all of them, and all that their names lead to, are the same before and
-//! after: inode, size and times. So files that are replaced together, as by renaming their
-//! directory, are never mixed. File systems stamp modifications with a clock of a few milliseconds;
-//! the rest before the read is what makes that good enough, because a write during the read cannot
-//! have the old time. (On a file system that knows whole seconds it can, if the size stays the same,
-//! too.)
+//! modified during the read. Files are therefore read only after they have been left alone for the
+//! quiet time. The read counts only if all of them, and all that their names lead to, have the same
+//! inode, size and times before and after. So files that are replaced together, as by renaming
+//! their directory, are never mixed.
+//!
+//! File systems stamp modifications with a clock that ticks every few milliseconds. The quiet time
+//! makes that precise enough, because a write during the read cannot have the old time. (On a file
+//! system with times in whole seconds it can, if the size stays the same, too.)
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -24,10 +25,10 @@ use super::place::{Arming, Place};
 use super::rest::Identity;
 use super::survey::{self, Found, State, Unrest};
 
-/// Rounding of clocks and timers: how much longer than needed to wait.
+/// The extra wait that covers the rounding of clocks and timers.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// What is read, and when.
+/// The limits of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) max_size: u64,
@@ -44,32 +45,33 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How long a burst of events is waited for.
+    /// The longest wait for the end of a burst of events.
     pub(super) fn ceiling(&self) -> Duration {
         self.quiet.saturating_mul(10)
     }
 
-    /// How long a file has to rest. Nothing at all is what is left between two steps of a writer.
+    /// The time for which a file must be stable, longer for an empty one, which a writer can leave
+    /// between two steps.
     pub(super) fn rest(&self, is_empty: bool) -> Duration {
         if is_empty { self.ceiling() } else { self.quiet }
     }
 
-    /// How long a file may go on changing before it is refused.
+    /// The time for which a file may keep changing before it is rejected.
     fn patience(&self) -> Duration {
         self.ceiling().saturating_mul(2)
     }
 }
 
-/// Why nothing was read.
+/// The reason why nothing was read.
 pub(super) struct Unread {
-    /// Where something is wrong now. `None` if an earlier call is stuck, which says nothing about what
-    /// there is now.
+    /// The path with the error. `None` if an earlier call is stuck, which says nothing about the
+    /// current files.
     path: Option<PathBuf>,
     pub(super) error: Error,
 }
 
 impl Unread {
-    /// There was no call into the file system.
+    /// An error before any call into the file system.
     fn without_a_call(names: &[Name], kind: Kind) -> Self {
         let is_stuck = matches!(kind, Kind::Stuck { .. });
         let path = names.first().map(|name| name.path.clone());
@@ -90,12 +92,12 @@ enum Attempt {
     Wait(Unrest),
 }
 
-/// All that the names lead to, all of one moment.
+/// Reads all that the names lead to, at one moment.
 ///
 /// # Errors
 ///
-/// If something does not come to rest, an earlier call does not come back, or no thread can be
-/// started. That one of the files cannot be read is no error here; it is part of what is found.
+/// If something keeps changing, an earlier call does not return, or no thread can be started. A
+/// file that cannot be read is no error here but part of the result.
 pub(super) async fn stable(
     place: &Arc<Place>,
     names: &Arc<[Name]>,
@@ -119,8 +121,8 @@ async fn at_rest(
     limits: Limits,
     mut arming: Arming,
 ) -> Result<Loaded, Unread> {
-    // Files are modified in real time, so patience is real time, even where tokio's clock is paused.
-    // It begins after the first look, which may have been held up.
+    // Files are modified in real time, so patience is real time, even if tokio's clock is paused.
+    // It begins after the first attempt, which may have been held up.
     let mut start = None;
     loop {
         let (shared, wanted) = (Arc::clone(place), Arc::clone(names));
@@ -132,7 +134,7 @@ async fn at_rest(
             Attempt::Wait(unrest) => unrest,
         };
         let start = start.get_or_insert_with(Instant::now);
-        // What is the same as before needs no patience: it comes to rest.
+        // An unchanged file becomes stable by waiting, so it needs no patience.
         if unrest.is_new && start.elapsed() > limits.patience() {
             return Err(Unread {
                 error: Error::new(&unrest.shown, Kind::Restless),
@@ -144,17 +146,17 @@ async fn at_rest(
     }
 }
 
-/// Looks at the files without reading them: from here on the rest of what was modified is counted.
+/// Looks at the files without reading them. Their stability is counted from here.
 pub(super) async fn look(place: &Arc<Place>, names: &Arc<[Name]>, limits: Limits) {
     let (shared, wanted) = (Arc::clone(place), Arc::clone(names));
     let look = move || _ = shared.survey(&wanted, limits).unrest(&shared.rest, limits);
-    // What cannot be looked at cannot be read either, and the read says why.
+    // The read that follows returns the error.
     _ = place.access.run(look).await;
 }
 
 fn attempt(place: &Place, names: &[Name], limits: Limits, arming: Arming) -> Attempt {
     let before = place.survey(names, limits);
-    // Watched first and read afterwards: what changes after the read has its event.
+    // Watched before the read, so that a later change has an event.
     place.arm(before.ways(), arming);
     if let Some(unrest) = before.unrest(&place.rest, limits) {
         return Attempt::Wait(unrest);
@@ -169,7 +171,7 @@ fn attempt(place: &Place, names: &[Name], limits: Limits, arming: Arming) -> Att
     }
     let after = place.survey(names, limits);
     if let Some(unrest) = after.difference(&before, limits) {
-        // Noted, so that its rest is counted from here.
+        // Noted, so that its stability is counted from here.
         _ = after.unrest(&place.rest, limits);
         return Attempt::Wait(unrest);
     }
@@ -177,7 +179,7 @@ fn attempt(place: &Place, names: &[Name], limits: Limits, arming: Arming) -> Att
     Attempt::Read(Loaded(entries))
 }
 
-/// `None` if it is not any more what it was.
+/// Reads one path. `None` if it has changed since the survey.
 fn entry(path: &Path, found: &Found, limits: Limits) -> Option<Entry> {
     match &found.state {
         State::Refused(error) => Some(Entry::Refused(error.clone())),
@@ -196,7 +198,7 @@ fn contents(path: &Path, identity: &Identity, limits: Limits) -> Result<Option<V
     let mut file = match open(path) {
         Ok(file) => file,
         Err(error) => match error.kind() {
-            // It is gone, or a lease (of a file server on this machine) is being taken back.
+            // The file is gone, or a lease (of a file server on this machine) is being taken back.
             io::ErrorKind::NotFound | io::ErrorKind::WouldBlock => return Ok(None),
             _ => return Err(survey::refusal(path, error)),
         },
@@ -218,7 +220,7 @@ fn contents(path: &Path, identity: &Identity, limits: Limits) -> Result<Option<V
     Ok(Some(bytes))
 }
 
-/// Does not wait for the writer of what has become a pipe since it was looked at.
+/// Opens without blocking: a file in the survey can be a pipe without a writer by now.
 fn open(path: &Path) -> io::Result<fs::File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -231,7 +233,7 @@ fn open(path: &Path) -> io::Result<fs::File> {
 mod tests {
     use super::*;
 
-    /// Looked at, it is a file; opened a moment later, it may be a pipe that nobody writes to.
+    /// A file in the survey can be a pipe without a writer by the time it is opened.
     #[test]
     fn opening_what_has_become_a_pipe_blocks_nobody() {
         let dir = tempfile::tempdir().unwrap();

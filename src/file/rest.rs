@@ -1,8 +1,8 @@
-//! For how long something has been left alone, by our own clock.
+//! Stability: the time for which a file has been left alone, by our own clock.
 //!
-//! Modification times come from the clock of whoever has the file: a server may be ahead or behind,
-//! some file systems know whole seconds only, and every program may set them. So they tell *that*
-//! a file was modified, when it is looked at twice, and not *when*.
+//! Modification times come from the clock of the file's host: a server can be ahead or behind, some
+//! file systems have whole seconds only, and every program can set them. Two looks at them
+//! therefore show *that* a file was modified, and not *when*.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -12,23 +12,24 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::survey::State;
 
-/// What no clock that is meant to be right is off by: a file whose times are older than this was not
-/// written just now.
+/// More than any clock that is meant to be right is off by: a file with times older than this was
+/// not written just now.
 const LONG_AGO: Duration = Duration::from_secs(3);
 
-/// By what a file is known to be the same, unmodified one.
+/// The properties that identify an unmodified file.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     #[cfg(unix)]
     inode: (u64, u64),
-    /// When anything about it was changed last; unlike the modification time, nobody can set it.
+    /// The time of the last change of the inode; unlike the modification time, programs cannot set
+    /// it.
     #[cfg(unix)]
     changed: (i64, i64),
     pub(super) size: u64,
     modified: Option<SystemTime>,
 }
 
-/// Which file it is: whatever its path, where that can be known.
+/// The identity of a file, independent of its path where the system has one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
 
@@ -47,20 +48,20 @@ impl Identity {
         }
     }
 
-    /// Which file it is that was found at a path.
+    /// The identity of the file that was found at a path.
     #[cfg(unix)]
     pub(super) fn id(&self, _: &Path) -> FileId {
         FileId(self.inode)
     }
 
-    /// Which file it is that was found at a path.
+    /// The identity of the file that was found at a path.
     #[cfg(not(unix))]
     pub(super) fn id(&self, path: &Path) -> FileId {
         FileId(path.to_owned())
     }
 
-    /// Whether its times say that it has rested for `needed`, so clearly that they can be believed.
-    /// Times in the future say nothing.
+    /// Returns `true` if the times of the file are so old that it has certainly been stable for
+    /// `needed`. Times in the future prove nothing.
     pub(super) fn is_old(&self, needed: Duration) -> bool {
         let now = SystemTime::now();
         let is_old = |time: Option<SystemTime>| {
@@ -81,15 +82,15 @@ impl Identity {
     }
 }
 
-/// As what each thing was last seen, and since when.
+/// The last seen state of each path, and the time since when it has been seen.
 ///
-/// The source and its watcher share it: contents that the watcher has seen come to rest are read
-/// again without another wait.
+/// The source and its watcher share it, so the source does not wait again for contents that the
+/// watcher has seen become stable.
 #[derive(Default)]
 pub(super) struct Rest(Mutex<BTreeMap<PathBuf, (State, Instant)>>);
 
 impl Rest {
-    /// Takes note of what is at this path now. For how long it has been seen to be that.
+    /// Records the current state of a path. Returns the time for which it has been seen.
     pub(super) fn note(&self, path: &Path, state: &State) -> Duration {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match seen.get(path) {
@@ -101,7 +102,7 @@ impl Rest {
         }
     }
 
-    /// Forgets all other paths.
+    /// Forgets all paths that are not wanted.
     pub(super) fn keep(&self, wanted: impl Fn(&Path) -> bool) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.retain(|path, _| wanted(path));

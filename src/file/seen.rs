@@ -1,17 +1,17 @@
-//! What the watcher measures changes against.
+//! The measure of changes: for each path, what the watcher last reported.
 //!
 //! # Invariants
 //!
-//! 1. What the watcher reported is what the next change is measured against, path by path.
-//! 2. A read never moves that measure to what was read: the read may be a dry run, or belong to a
-//!    reload that is refused or given up, so it may not swallow a report. The exception is the
-//!    first read of a path after it was armed (at start-up, or of a new include): nothing came
-//!    before it.
-//! 3. A read that saw something else leaves no measure at all, so the next look is reported.
-//!    Otherwise this would be lost: contents A reported; B saved, and loaded because of a signal
-//!    before the watcher looked; A saved again; the watcher looks and finds nothing new.
-//! 4. A read that was given up before it saw anything leaves no measure either: what was reported
-//!    has not been loaded.
+//! 1. The next change is measured against what the watcher last reported, path by path.
+//! 2. A read never moves the measure to what was read, because it may be a dry run, or belong to a
+//!    reload that is rejected or abandoned, and must not swallow a report. The exception is the
+//!    first read of a path after it was armed (at start-up, or of a new include), because no report
+//!    precedes it.
+//! 3. A read that finds a difference makes the measure unknown, so the next look is reported.
+//!    Otherwise this change would be lost: contents A are reported. B is saved, and loaded because
+//!    of a signal before the watcher looks. A is saved again, and the watcher finds nothing new.
+//! 4. A read that is abandoned before it finds anything also makes the measures unknown, because
+//!    what was reported has not been loaded.
 //!
 //! The price of the last two is a needless report, which leads to a reload that changes nothing.
 
@@ -21,28 +21,28 @@ use std::sync::{Mutex, PoisonError};
 
 use super::loaded::{Sight, Sights};
 
-/// A path that nobody has looked at is not in it.
+/// The measures of the paths that were looked at.
 #[derive(Default)]
 pub(super) struct Seen(Mutex<BTreeMap<PathBuf, Measure>>);
 
 #[derive(PartialEq)]
 enum Measure {
-    /// This was reported, or found at the first read.
+    /// The digest that was reported, or found at the first read.
     Known(Sight),
-    /// Something else than what was reported has been read since, or a read was given up.
+    /// A read has found a difference since the last report, or was abandoned.
     Unknown,
 }
 
-/// A read that has not seen anything yet. Dropped, it was given up.
+/// A read that has found nothing yet. Dropping it abandons the read.
 pub(super) struct Reading<'a>(Option<&'a Seen>);
 
 impl Seen {
-    /// To be called before a read.
+    /// Begins a read. It must be called before the files are read.
     pub(super) fn reading(&self) -> Reading<'_> {
         Reading(Some(self))
     }
 
-    /// Takes note of what the watcher found. Whether that is to be reported.
+    /// Records the watcher's result. Returns `true` if it differs from what was last reported.
     pub(super) fn is_news(&self, sights: Sights) -> bool {
         let mut measures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut is_news = false;
@@ -54,7 +54,7 @@ impl Seen {
         is_news
     }
 
-    /// Forgets the paths that are not among these.
+    /// Forgets all paths that are not among these.
     pub(super) fn keep(&self, sights: &Sights) {
         let mut measures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         measures.retain(|path, _| sights.contains_key(path));
@@ -62,7 +62,7 @@ impl Seen {
 }
 
 impl Reading<'_> {
-    /// Takes note of what the read found.
+    /// Records the result of the read.
     pub(super) fn found(mut self, sights: &Sights) {
         let Some(seen) = self.0.take() else { return };
         let mut measures = seen.0.lock().unwrap_or_else(PoisonError::into_inner);

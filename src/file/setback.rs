@@ -1,12 +1,12 @@
-//! A read that failed for want of something that comes back without an event: a thread, an open file,
-//! memory, the server of a network mount.
+//! Shortages: a read fails for want of a thread, a file descriptor, memory or the server of a
+//! network mount, none of which raises an event when it comes back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// It lasts until a reload has read all files. That the watcher can is not enough, because the reload
-/// that it asks for may need more.
+/// A shortage, which lasts until a reload has read all files. A successful read by the watcher does
+/// not end it, because the reload that follows may need more.
 #[derive(Default)]
 pub(super) struct Setback {
     lasts: AtomicBool,
@@ -28,7 +28,7 @@ impl Setback {
         self.lasts.load(Ordering::Relaxed)
     }
 
-    /// Waits until one begins.
+    /// Waits until a shortage begins.
     pub(super) async fn began(&self) {
         self.began.notified().await;
     }

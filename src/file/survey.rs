@@ -1,4 +1,4 @@
-//! What is where: taken before files are read, and again afterwards, to see whether anything moved.
+//! The survey of all paths, taken before files are read and again afterwards, to detect changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
@@ -12,31 +12,31 @@ use super::read::Limits;
 use super::rest::{Identity, Rest};
 use super::watch::Way;
 
-/// As many symbolic links as Linux follows.
+/// The number of symbolic links that Linux follows.
 pub(super) const MAX_LINKS: usize = 40;
 
-/// All that some names lead to.
+/// The state of everything that some names lead to.
 pub(super) struct Survey(BTreeMap<PathBuf, Found>);
 
-/// What one path leads to.
+/// The state of one path.
 pub(super) struct Found {
     /// The path as the app named it.
     pub(super) shown: PathBuf,
     pub(super) state: State,
-    /// Whether the path is that of a pattern, also where that is refused.
+    /// `true` if the path is that of a pattern, even if that is rejected.
     is_pattern: bool,
-    /// For how long it has to have been that, before it is believed.
+    /// The time for which the state must be stable before it is believed.
     needed: Duration,
-    /// Whether its times say that it has.
+    /// `true` if the file's times prove that it is.
     is_old: bool,
 }
 
 #[derive(Clone)]
 pub(super) enum State {
     File(Identity),
-    /// What a pattern stands for.
+    /// The files that match a pattern.
     Entries(Vec<PathBuf>),
-    /// It cannot be read, for this reason.
+    /// The reason why it cannot be read.
     Refused(Error),
 }
 
@@ -52,7 +52,7 @@ impl PartialEq for State {
 }
 
 impl Survey {
-    /// Looks everything up. `at` is told what comes next, because any of it may hang.
+    /// Looks up all names. `at` is called with each path before its lookup, because that can hang.
     pub(super) fn of(names: &[Name], limits: Limits, at: impl Fn(&Path)) -> Self {
         let mut found = BTreeMap::new();
         for name in names {
@@ -84,7 +84,7 @@ impl Survey {
         self.0.contains_key(path)
     }
 
-    /// What has to be watched, so that no change of this goes unseen.
+    /// The ways to watch, so that every change of this survey has an event.
     pub(super) fn ways(&self) -> BTreeSet<Way> {
         let way = |(path, found): (&PathBuf, &Found)| match found.is_pattern {
             true => Way::Directory(path.parent().unwrap_or(path).to_owned()),
@@ -93,8 +93,8 @@ impl Survey {
         self.iter().map(way).collect()
     }
 
-    /// Something that was not there, or not the same, in the other one. (What has gone from a pattern
-    /// makes a difference in the pattern.)
+    /// An entry that is new or changed since `before`. (A file that no longer matches a pattern
+    /// changes the entry of the pattern.)
     pub(super) fn difference(&self, before: &Self, limits: Limits) -> Option<Unrest> {
         let differs = |(path, found): &(&PathBuf, &Found)| {
             before
@@ -106,8 +106,8 @@ impl Survey {
         Some(Unrest::of(path, found, limits))
     }
 
-    /// Takes note of it. What has not rested enough, if anything; something new rather than something
-    /// that was seen before.
+    /// Records all states. Returns an entry that is not stable yet, if any, and rather a new one
+    /// than one that was seen before.
     pub(super) fn unrest(&self, rest: &Rest, limits: Limits) -> Option<Unrest> {
         let unrest = |(path, found): (&PathBuf, &Found)| {
             let rested = rest.note(path, &found.state);
@@ -119,27 +119,27 @@ impl Survey {
                 ..Unrest::of(path, found, limits)
             })
         };
-        // It takes all of them, so all of them are noted.
+        // `max_by_key` takes every entry, so all of them are recorded.
         self.iter()
             .filter_map(unrest)
             .max_by_key(|unrest| (unrest.is_new, unrest.wait))
     }
 }
 
-/// Something that has changed, or did so a moment ago.
+/// An entry that is not stable yet.
 pub(super) struct Unrest {
     pub(super) path: PathBuf,
     /// The path as the app named it.
     pub(super) shown: PathBuf,
-    /// When to look again: after the quiet time at the latest, because an empty file may have contents
-    /// by then.
+    /// The wait until the next look: at most the quiet time, because an empty file can have
+    /// contents by then.
     pub(super) wait: Duration,
-    /// Whether it is not what it was at the last look.
+    /// `true` if the state differs from that of the last look.
     pub(super) is_new: bool,
 }
 
 impl Unrest {
-    /// Something that has just been seen to change.
+    /// An entry that has just been seen to change.
     pub(super) fn of(path: &Path, found: &Found, limits: Limits) -> Self {
         Self {
             path: path.to_owned(),
@@ -212,7 +212,7 @@ impl Found {
     }
 }
 
-/// Whether what is not there has been missing for that long: its directory would be newer.
+/// Returns `true` if the file has been absent for that long: its directory would be newer.
 fn has_old_directory(path: &Path, needed: Duration) -> bool {
     let directory = path
         .ancestors()
@@ -249,7 +249,7 @@ pub(super) fn refusal(path: &Path, error: io::Error) -> Kind {
     }
 }
 
-/// The place that does not exist, if symbolic links lead there from `path`.
+/// The path that does not exist, if symbolic links lead there from `path`.
 fn dangling(path: &Path) -> Option<PathBuf> {
     let mut place = path.to_owned();
     let mut led = false;
@@ -260,7 +260,7 @@ fn dangling(path: &Path) -> Option<PathBuf> {
             return led.then_some(place);
         };
         let rest = place.strip_prefix(end).expect("it is an ancestor");
-        // With nothing behind it, joining would add a separator.
+        // Joining an empty path would add a separator.
         let rest = Some(rest).filter(|rest| *rest != Path::new(""));
         let target = end.parent().unwrap_or(end).join(target);
         place = rest.map_or_else(|| target.clone(), |rest| target.join(rest));

@@ -1,8 +1,8 @@
-//! The watcher: events are hints, the contents are the truth, a slow poll is the guarantee.
+//! The watcher: events are hints, the contents decide, a slow poll is the guarantee.
 //!
-//! It is a loop of five steps: wait for an event or for the time of the next poll; wait until the
-//! events cease; look up the ways to the files and watch them again; read; compare. All its state is
-//! in the notifier. No task belongs to it, and dropping it ends the watching.
+//! It is a loop of five steps: wait for an event or the next poll, wait until the events cease,
+//! resolve the ways to the files and watch them, read, compare. All its state is in the notifier.
+//! It has no task of its own, and dropping it ends the watching.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -27,14 +27,14 @@ mod ways;
 pub(super) use watching::Watching;
 pub(super) use ways::Way;
 
-/// How often a file is read though no event came, unless the app wants otherwise.
+/// The poll interval, unless the app sets another.
 pub(super) const SAFETY_POLL: Duration = Duration::from_secs(30);
 
-/// How often, where the kernel refuses to tell.
+/// The poll interval while the kernel rejects a watch.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 
-/// The pause before the first attempt after a read that failed for want of something. It doubles with
-/// each attempt, up to [`SAFETY_POLL`].
+/// The pause before the first attempt after a shortage. It doubles with each attempt, up to
+/// [`SAFETY_POLL`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Watcher {
@@ -44,14 +44,15 @@ pub(super) struct Watcher {
     trigger: Trigger,
     poll: Option<Duration>,
     watching: Arc<Watching>,
-    /// Whether the files have to be looked at. Kept here, so that an event outlives a dropped future.
+    /// `true` if the files must be looked at. It is a field, so that an event outlives a dropped
+    /// future.
     dirty: bool,
-    /// How often the files were looked at since the last setback began.
+    /// The number of attempts since the last shortage began.
     attempts: u32,
 }
 
 impl Watcher {
-    /// Watches from the first read on: what is read is watched before it is.
+    /// Watches from the first read on: files are watched before they are read.
     pub(super) fn new(plan: &Plan) -> Self {
         let watching = Arc::new(Watching::new(plan.events));
         plan.place.watched_by(&watching);
@@ -68,14 +69,13 @@ impl Watcher {
             trigger: plan.trigger.clone(),
             poll: plan.poll,
             watching,
-            // One look when the notifier is first asked covers all that happened until then, with
-            // or without events.
+            // The first look covers everything that happened before it, with or without events.
             dirty: true,
             attempts: 0,
         }
     }
 
-    /// Waits for an event, or until it is time to look without one. Whether there was an event.
+    /// Waits for an event or the next poll. Returns `true` if there was an event.
     async fn hint(&mut self) -> bool {
         loop {
             let pause = self.pause();
@@ -87,7 +87,7 @@ impl Watcher {
             };
             match next {
                 Ok(Either::First(())) => return true,
-                // A reload could not read: from here on there is a pause.
+                // A reload could not read, so there is a pause from here on.
                 Ok(Either::Second(())) => {}
                 Err(_) => {
                     self.attempts += u32::from(pause.is_some());
@@ -97,17 +97,17 @@ impl Watcher {
         }
     }
 
-    /// How often the files are looked at without an event.
+    /// The interval between looks without an event.
     fn every(&self) -> Option<Duration> {
         match (self.watching.has_events(), self.poll) {
             (Some(true), every) => every,
-            // Wanted by the app, so the pace is the app's, too.
+            // The app turned events off, so its interval counts.
             (None, every) => Some(every.unwrap_or(SAFETY_POLL)),
             (Some(false), every) => Some(every.unwrap_or(SAFETY_POLL).min(POLL_WITHOUT_EVENTS)),
         }
     }
 
-    /// How long to wait before the next attempt, while reads fail for want of something.
+    /// The pause before the next attempt, during a shortage.
     fn pause(&mut self) -> Option<Duration> {
         if !self.place.setback.lasts() {
             self.attempts = 0;
@@ -117,9 +117,9 @@ impl Watcher {
         Some(pause.min(SAFETY_POLL))
     }
 
-    /// Waits until no event has come for the quiet time, but not for ever.
+    /// Waits until no event has come for the quiet time, at most for `Limits::ceiling`.
     ///
-    /// The files are looked at first, so that this wait is their rest, too.
+    /// It looks at the files first, so that their stability is counted during this wait.
     async fn settle(&self) {
         let start = Instant::now();
         loop {
@@ -132,8 +132,8 @@ impl Watcher {
         }
     }
 
-    /// What there is now. `None` if an earlier read does not come back: that says nothing about the
-    /// files, which are looked at again when they can be.
+    /// Reads the current digests. `None` if an earlier call hangs, which says nothing about the
+    /// files. They are looked at again when it has returned.
     async fn look(&self) -> Option<Sights> {
         let names = self.place.names();
         match read::stable(&self.place, &names, self.limits, Arming::Afresh).await {
@@ -143,7 +143,8 @@ impl Watcher {
     }
 }
 
-/// A tenth more or less, so that the machines of a fleet do not ask their file server all at once.
+/// An interval a tenth longer or shorter, so that the machines of a fleet do not ask their file
+/// server all at once.
 fn jittered(every: Duration) -> Duration {
     let random = RandomState::new().hash_one(()) % 1_000;
     let share = f64::from(random as u32) / 1_000.0;
@@ -155,7 +156,8 @@ impl Notifier for Watcher {
         loop {
             let told = self.dirty || self.hint().await;
             self.dirty = true;
-            // Without an event there is nothing to wait for, unless the read finds that there is.
+            // Without an event there is no burst to wait for. The read waits if a file is not
+            // stable.
             if told {
                 self.settle().await;
             }

@@ -1,6 +1,6 @@
-//! A thread for each call, and not one of tokio's pool: where `spawn_blocking` cannot start a thread, it
-//! panics, and its queue keeps the call, with the permit of the source. `thread::Builder` returns an
-//! error and drops both.
+//! A thread for each call, and not one of tokio's pool: `spawn_blocking` panics where it cannot
+//! start a thread, and its queue keeps the call with the permit of the source. `thread::Builder`
+//! returns an error and drops both.
 
 use std::io;
 use std::mem;
@@ -9,31 +9,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to try to start a thread while no other call is under way. One may just have ended.
+/// The time to keep trying while no other call runs, because one may just have ended.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long to try while none of those that are under way ends.
+/// The time to keep trying while calls run and none of them ends.
 const BRIEF: Duration = Duration::from_secs(1);
 
 /// The pause between two attempts.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// The calls of the process that are under way, and those that have ended.
+/// The numbers of running and of ended calls in the process.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 static ENDED: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts a thread that does `work`. Sources that are read together may take all threads that there
-/// are: while one of them ends each second, the others wait for theirs.
+/// Starts a thread that runs `work`. Sources that are read together can use up all threads; while
+/// one of them ends each second, the others wait for theirs.
 ///
-/// A clock that is paused jumps to the next deadline as soon as the runtime is idle, unless it waits for
-/// its pool: there, which is in tests, `work` is done in the pool.
+/// A paused clock jumps to the next deadline as soon as the runtime is idle, unless the runtime
+/// waits for its blocking pool. With a paused clock, which is for tests, `work` therefore runs in
+/// the pool.
 pub(super) async fn start(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if is_clock_paused() {
         tokio::task::spawn_blocking(work);
         return Ok(());
     }
     let (mut since, mut ended) = (Instant::now(), ENDED.load(Ordering::Relaxed));
-    // A thread that is not started drops its closure, and the work is needed again.
+    // A thread that fails to start drops its closure, but the next attempt needs the work.
     let work = Arc::new(Mutex::new(Some(work)));
     loop {
         let (running, work) = (Running::new(), Arc::clone(&work));
@@ -59,7 +60,7 @@ pub(super) async fn start(work: impl FnOnce() + Send + 'static) -> io::Result<()
     }
 }
 
-/// Counts as a call that is under way.
+/// Counts a running call until it is dropped.
 struct Running;
 
 impl Running {

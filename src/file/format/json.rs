@@ -15,27 +15,27 @@ pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Pro
     super::value(text, &root)
 }
 
-/// Refuses what is not JSON. After that, the [`Reader`] need not expect it.
+/// Rejects text that is not JSON. The [`Reader`] relies on that.
 fn check(text: &str) -> Result<(), Problem> {
     let mut json = serde_json::Deserializer::from_str(text);
     let checked = IgnoredAny::deserialize(&mut json).and_then(|_| json.end());
     checked.map_err(|error| Problem {
         position: Position::of_byte_column(text, error.line(), error.column()),
         key: None,
-        // In broken syntax nothing says what is a key and what is a value.
+        // In invalid JSON, keys cannot be distinguished from values.
         message: without_place(&error),
         full: None,
     })
 }
 
-/// The message. Those of syntax are literals in serde_json.
+/// The message without its position. serde_json's messages about syntax are literals.
 fn without_place(error: &serde_json::Error) -> String {
     let full = error.to_string();
     let suffix = format!(" at line {} column {}", error.line(), error.column());
     full.strip_suffix(&suffix).unwrap_or(&full).to_owned()
 }
 
-/// Takes a text that is JSON apart. What is in a text or a number, serde_json reads.
+/// Splits valid JSON into nodes. serde_json decodes escaped strings and floats.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Goes to the next part, or behind the end.
+    /// Moves to the next element, or behind the closing bracket. Returns `true` at the end.
     fn closes(&mut self, bracket: u8) -> bool {
         self.skip_whitespace();
         if self.peek() == b',' {
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
         let is_part = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
         self.at += rest.iter().take_while(is_part).count();
         let number = &self.text[start..self.at];
-        // A zero with a minus is a float.
+        // `-0` is a float.
         let integer = Some(number).filter(|number| *number != "-0");
         let integer = integer.and_then(|number| Integer::of_digits(number, 10));
         if let Some(integer @ (Integer::I64(_) | Integer::U64(_))) = integer {

@@ -1,4 +1,4 @@
-//! Where in a file something is.
+//! Positions in a file.
 
 /// A line and a column, both from 1. The column counts characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -8,7 +8,7 @@ pub(in crate::file) struct Position {
 }
 
 impl Position {
-    /// The place of the character that the byte at `offset` belongs to.
+    /// The position of the character that the byte at `offset` belongs to.
     pub(super) fn at(text: &[u8], offset: usize) -> Self {
         let mut offset = offset.min(text.len());
         while offset < text.len() && offset > 0 && !starts_character(text[offset]) {
@@ -28,9 +28,9 @@ impl Position {
         }
     }
 
-    /// The place that a parser calls line `line` and column `column`, both from 1, with columns that
-    /// count bytes (0 is the end of the line before). `None` if there is no such place, because then
-    /// the numbers come from somewhere else.
+    /// Converts a parser's line and column, both from 1, with columns that count bytes (0 is the
+    /// end of the line before). `None` if the text has no such position, because the numbers then
+    /// come from somewhere else.
     #[cfg(feature = "json")]
     pub(super) fn of_byte_column(text: &str, line: usize, column: usize) -> Option<Self> {
         let index = line.checked_sub(1)?;
@@ -41,7 +41,7 @@ impl Position {
     }
 }
 
-/// Whether this is the first byte of a character, in UTF-8.
+/// Returns `true` for the first byte of a character, in UTF-8.
 fn starts_character(byte: u8) -> bool {
     byte & 0b1100_0000 != 0b1000_0000
 }

@@ -19,7 +19,8 @@ pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Pro
     super::value(text, &root)
 }
 
-/// What the parser itself says are literals; only its `Display` adds the line from the file.
+/// Converts the parser's error. Its message is a literal; only its `Display` adds the line from the
+/// file.
 fn refused(text: &str, error: &toml::de::Error) -> Problem {
     let message = error.message();
     let refused = match error.span() {
@@ -88,8 +89,8 @@ fn overflow(number: &str, span: Span) -> Error {
     Error::told(format!("{number} overflowed")).at(span)
 }
 
-/// The path of the key at this place, which is in its table twice. Under a name that is there only once
-/// it can be found in the tree.
+/// The path of the duplicate key at `span`. The key gets a unique name, under which `find` can find
+/// it in the tree.
 fn path_of_key(text: &str, span: Range<usize>) -> Option<Vec<Segment>> {
     let written = text.get(span.clone())?;
     let alone = format!("{written} = 0");
@@ -107,7 +108,7 @@ fn path_of_key(text: &str, span: Range<usize>) -> Option<Vec<Segment>> {
     Some(path)
 }
 
-/// Notes the way to the key, the last step first. Returns `true` if it is there.
+/// Collects the path to the key, the last step first. Returns `true` if the key is found.
 fn find(table: &DeTable<'_>, name: &str, path: &mut Vec<Segment>) -> bool {
     for (key, value) in table {
         let found = key.get_ref() == name || find_in(value.get_ref(), name, path);

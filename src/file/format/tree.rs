@@ -1,14 +1,15 @@
-//! The tree between text and value: what a file says, with the place of each part.
+//! The tree between text and value: the contents of a file, with the position of each part.
 //!
-//! Every format becomes the same tree, and the app's types are deserialized from that. So what holds
-//! for one format holds for all: no key twice in a map, no list where a struct is expected, and no
-//! value in a message. [`Error`] is the error of the deserializer, so serde reports what is wrong
-//! in parts (what was expected, which field) and not as one text with the value in it.
+//! Every format is parsed into the same tree, and the app's types are deserialized from it. The
+//! same rules therefore hold for all formats: no duplicate key in a map, no list where a struct is
+//! expected, and no value in a message. [`Error`] is the error of the deserializer, so serde
+//! reports an error in parts (what was expected, which field) and not as one text with the value in
+//! it.
 //!
 //! # Invariants
 //!
 //! 1. No path through the tree is longer than [`MAX_DEPTH`], aliases included, so that building it,
-//!    walking it and dropping it may be recursive.
+//!    walking it and dropping it can be recursive.
 //! 2. No table has two keys of the same [text](Node::key_text).
 //! 3. What aliases repeat is bounded (see `yaml.rs`), and the tree holds it once.
 
@@ -29,10 +30,10 @@ pub(super) use error::{Error, Segment};
 #[cfg(feature = "yaml")]
 pub(super) use plain::Plain;
 
-/// The number of lists and maps that may be inside each other.
+/// The maximum depth of nested lists and maps.
 pub(super) const MAX_DEPTH: usize = 128;
 
-/// A part of a text, in bytes from its beginning.
+/// A range of a text, in bytes from its beginning.
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     start: u32,
@@ -57,7 +58,7 @@ impl Span {
     }
 }
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     pub(super) span: Span,
@@ -73,19 +74,19 @@ pub(super) enum Value<'a> {
     Null,
     Bool(bool),
     Integer(Integer),
-    /// An integer of more than 64 bits that is a float unless 128 bits are asked for: JSON's.
+    /// A JSON integer of more than 64 bits, which is a float unless 128 bits are asked for.
     Wide(Box<(Integer, f64)>),
     Float(f64),
     String(Cow<'a, str>),
-    /// A text without quotes, which becomes the type that is asked for.
+    /// An unquoted text, which becomes the type that is asked for.
     Plain(Cow<'a, str>),
-    /// A date, a time, or both, as TOML writes them.
+    /// A date, a time, or both, as in TOML.
     Datetime(Box<str>),
     Array(Vec<Node<'a>>),
     Table(Vec<Entry<'a>>),
-    /// A value with the name of a variant before it: `!Name value`.
+    /// A value with the name of a variant in front: `!Name value`.
     Tagged(Box<(Cow<'a, str>, Node<'a>)>),
-    /// A value that is in the tree at several places.
+    /// A value that occurs at several places in the tree.
     Shared(Rc<Node<'a>>),
 }
 
@@ -95,7 +96,7 @@ pub(super) struct Entry<'a> {
     pub(super) value: Node<'a>,
 }
 
-/// An integer. What needs 128 bits is boxed, so that it does not make every node larger.
+/// An integer. One that needs 128 bits is boxed, to keep the nodes small.
 #[derive(Clone)]
 pub(super) enum Integer {
     I64(i64),
@@ -105,8 +106,8 @@ pub(super) enum Integer {
 }
 
 impl Integer {
-    /// The integer of these digits, which may begin with a minus. `None` if it has more than 128 bits,
-    /// or if these are no digits.
+    /// Parses digits, which may begin with a minus. `None` if these are no digits, or if the
+    /// integer has more than 128 bits.
     pub(super) fn of_digits(digits: &str, radix: u32) -> Option<Self> {
         if digits.starts_with('+') {
             return None;
@@ -141,7 +142,7 @@ impl<'a> Node<'a> {
         Self { span, value }
     }
 
-    /// The node itself, wherever else in the tree it is.
+    /// The node itself, behind any `Value::Shared`.
     pub(super) fn original(&self) -> &Self {
         let mut node = self;
         while let Value::Shared(shared) = &node.value {
@@ -150,7 +151,7 @@ impl<'a> Node<'a> {
         node
     }
 
-    /// A key as it is written.
+    /// The key as written.
     fn name(&self) -> Cow<'_, str> {
         match &self.original().value {
             Value::String(text) | Value::Plain(text) => Cow::Borrowed(text),
@@ -158,9 +159,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The text by which a key is told from others; that of a list or a map is none that a text can
-    /// be. Numbers without quotes are the same key however
-    /// they are written, because they are the same number for a map with such keys.
+    /// The text that identifies a key. That of a list or a map differs from every string. Unquoted
+    /// numbers have the same text however they are written, because they are the same key of a map
+    /// with numeric keys.
     pub(super) fn key_text(&self) -> Cow<'_, str> {
         match &self.original().value {
             Value::String(text) => Cow::Borrowed(text),
@@ -201,7 +202,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether anything in the tree is called that.
+    /// Returns `true` if any key in the tree has this name.
     fn has_key(&self, name: &str) -> bool {
         match &self.value {
             Value::Array(items) => items.iter().any(|item| item.has_key(name)),
@@ -215,9 +216,9 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The first entry whose key is also that of one before it.
+/// The first entry whose key repeats that of an earlier one.
 fn second_of_two<'e, 'a>(entries: &'e [Entry<'a>]) -> Option<&'e Entry<'a>> {
-    // For a few, comparing each with each is quicker than hashing them.
+    // For a few entries, comparing all pairs is faster than hashing.
     if entries.len() <= 8 {
         let is_second = |(index, entry): &(usize, &Entry<'_>)| {
             let key = entry.key.key_text();

@@ -1,12 +1,12 @@
 //! YAML.
 //!
-//! The tree is built from the events of the parser, so each part has its place, and it is known
-//! whether a text has quotes.
+//! The tree is built from the events of the parser, which give each part its position and show if a
+//! text has quotes.
 //!
-//! An alias stands for what its anchor is before, which the tree has once, however many aliases there
-//! are. But every value that is made of the tree has it once for each, and if what is repeated has
-//! aliases in it, as many times again. So what all aliases together repeat is bounded; each node
-//! counts, and each byte of a text.
+//! An alias stands for the node of its anchor, which the tree holds once for all aliases. A value
+//! that is made of the tree has a copy for each, though, and copies multiply if the repeated part
+//! itself has aliases. What all aliases together repeat is therefore bounded: each node counts, and
+//! each byte of a text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,10 +20,10 @@ use super::{Problem, document};
 
 mod merge;
 
-/// The most that aliases may repeat: bytes of texts, with [`NODE`] for each node.
+/// The most that aliases may repeat: the bytes of texts, and [`NODE`] for each node.
 const MAX_REPEATED: usize = 16 << 20;
 
-/// The cost of a node that is repeated, about its size in memory.
+/// The cost of a repeated node, about its size in memory.
 const NODE: usize = 32;
 
 pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -39,13 +39,13 @@ struct Reader<'a> {
     repeated: usize,
 }
 
-/// What an alias stands for.
+/// The node that an alias stands for.
 struct Anchor<'a> {
     node: Rc<Node<'a>>,
     size: Size,
 }
 
-/// The extent of a part of the tree, with what aliases repeat in it.
+/// The size of a part of the tree, including what aliases repeat in it.
 #[derive(Clone, Copy, Default)]
 struct Size {
     bytes: usize,
@@ -59,7 +59,7 @@ impl Size {
     }
 }
 
-/// One event of the parser, its place, and the beginning of that with the tag.
+/// An event of the parser, its span, and the start of its span with the tag.
 struct Step<'a> {
     event: Event<'a>,
     span: Span,
@@ -69,7 +69,7 @@ struct Step<'a> {
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
         let options = granit_parser::options! {
-            // As libyaml, and most others, read it.
+            // As libyaml and most others do.
             block_scalar_eof_without_line_feed: true,
             emit_comments: false,
             flow_nesting_limit: MAX_DEPTH,
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The one document of a text. Nothing at all is a document that is empty.
+    /// Reads the only document of a text. An empty text is an empty document.
     fn document(mut self) -> Result<Node<'a>, Error> {
         let mut root = None;
         loop {
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The node that begins with this event.
+    /// Reads the node that begins with this event.
     fn node(&mut self, step: Step<'a>, depth: usize) -> Result<(Node<'a>, Size), Error> {
         let Step { event, span, start } = step;
         let mut size = Size {
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         let (node, anchor) = match event {
             Event::Alias(id) => return self.alias(id, depth, span),
             Event::Scalar(text, style, anchor, tag) => {
-                // The parser writes nothing as `~`.
+                // The parser reports an empty scalar as `~`.
                 let text = match span.start() == span.end() {
                     true => Cow::Borrowed(""),
                     false => text,
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
             let (value, size) = value.map_err(|error| error.below(Segment::key(&key)))?;
             inner.add(size);
             if merge::is_merge(&key) {
-                // It may be copied.
+                // `merge::table` may copy it.
                 self.repeat(size, key.span)?;
             }
             entries.push(Entry { key, value });
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     fn alias(&mut self, id: usize, depth: usize, span: Span) -> Result<(Node<'a>, Size), Error> {
-        // The parser knows anchors from where they begin.
+        // The parser knows an anchor from its beginning, the reader from the end of its node.
         let Some(anchor) = self.anchors.get(&id) else {
             return Err(Error::told("an alias inside of what it stands for").at(span));
         };
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The messages of the parser are literals but for one, which quotes a character.
+/// Converts the parser's error. Its messages are literals except one, which quotes a character.
 fn refused(error: &ScanError) -> Error {
     let refused = match error.kind() {
         ErrorKind::RecursionLimitExceeded => super::too_deep(),
@@ -254,7 +254,7 @@ fn tagged<'a>(node: Node<'a>, tag: Option<&Tag>, start: usize) -> Node<'a> {
     }
 }
 
-/// The name of the variant that a tag of the user's own stands for.
+/// The name of the variant in a tag of the user's own.
 fn variant<'a>(tag: &Tag) -> Option<Cow<'a, str>> {
     let name = match tag.handle() {
         "!" => Some(tag.suffix()),
@@ -265,7 +265,7 @@ fn variant<'a>(tag: &Tag) -> Option<Cow<'a, str>> {
     name.map(|name| Cow::Owned(name.to_owned()))
 }
 
-/// A scalar with its type, if the text or its tag says that.
+/// The value of a scalar, typed by its tag if it has one.
 fn scalar<'a>(
     text: Cow<'a, str>,
     style: ScalarStyle,

@@ -1,4 +1,4 @@
-//! What one source watches, in the hubs of the file systems that its ways lead through.
+//! The watches of one source, in the hubs of the file systems that its ways lead through.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -13,19 +13,19 @@ use super::ways::{Paths, Way};
 use crate::escape::Escaped;
 use crate::log::event;
 
-/// How often ways that change while they are armed are looked up again.
+/// The number of attempts to arm ways that change meanwhile.
 const ATTEMPTS: usize = 8;
 
-/// Whether files are watched, too, and not only their directories.
+/// `true` if files are watched in addition to their directories.
 const FILES: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// The watching of one source. Dropping it ends that, and waits for nobody.
+/// The watches of one source. Dropping it ends them without waiting.
 pub(in crate::file) struct Armed {
-    /// Gets a permit for every event; the hubs know the source by it.
+    /// Gets a permit for every event. It identifies the source to the hubs.
     event: Arc<Notify>,
     /// The hubs that know the source, by file system.
     hubs: BTreeMap<u64, Arc<Hub>>,
-    /// Whether it was said that the kernel refuses.
+    /// `true` if it was logged that the kernel rejects a watch.
     refused: bool,
 }
 
@@ -38,8 +38,8 @@ impl Armed {
         }
     }
 
-    /// Watches these ways as they are now, and nothing else. Whether there will be events; if not,
-    /// that is logged the first time. It blocks.
+    /// Watches exactly these ways, as they are now. Returns `true` if there will be events; if not,
+    /// that is logged the first time. Blocks the thread.
     pub(in crate::file) fn arm(&mut self, ways: &BTreeSet<Way>) -> bool {
         match self.try_arm(ways) {
             Ok(()) => {
@@ -67,7 +67,7 @@ impl Armed {
         let mut chain = Chain::of(ways);
         for _ in 0..ATTEMPTS {
             let watched = self.watch(&chain);
-            // Looked up again, because something may have been changed before it was watched.
+            // Resolved again, because something can change before it is watched.
             let now = Chain::of(ways);
             match watched {
                 Ok(()) if now.hops == chain.hops => return Ok(()),
@@ -80,7 +80,7 @@ impl Armed {
         ))
     }
 
-    /// Watches these directories and no others. What can be watched is, even if something cannot.
+    /// Watches exactly these directories. If one fails, the others are watched all the same.
     fn watch(&mut self, chain: &Chain) -> notify::Result<()> {
         let mut parts: BTreeMap<u64, BTreeMap<&Path, &Hop>> = BTreeMap::new();
         for (dir, hop) in &chain.hops {
@@ -128,11 +128,12 @@ impl Drop for Armed {
     }
 }
 
-/// Whether a directory is watched only to learn that it was moved, or something in it that leads on.
+/// Returns `true` for a directory that is worth a watch only to learn that it, or a link or
+/// directory in it, was moved.
 ///
-/// Not the root and what is right in it: everybody on the machine opens something in `/etc` or `/tmp`
-/// all the time, each of which would wake us, and nobody moves them. And not where the kernel watches
-/// all that is below a directory, whatever was asked.
+/// The root and the directories directly in it are not: programs open files in `/etc` or `/tmp` all
+/// the time, which would wake the watcher, and these directories are never moved. On macOS none is,
+/// because the kernel watches everything below a directory in any case.
 fn is_worth_watching(dir: &Path) -> bool {
     let names = dir
         .components()

@@ -1,4 +1,4 @@
-//! The ways to files and directories: which directories have a say in where they lead.
+//! Path chains: the directories that decide where the ways to files and directories lead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -8,35 +8,36 @@ use std::path::{Component, Path, PathBuf};
 use super::ways::Way;
 use crate::file::survey::MAX_LINKS;
 
-/// Where some ways lead, by way of which entries of which directories.
+/// The directories that some ways lead through, and the entries that matter in each.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Chain {
-    /// The directories, each by its own path, without links.
+    /// The directories by their real paths, without links.
     pub(super) hops: BTreeMap<PathBuf, Hop>,
-    /// Files at the ends that may be written by another path, because they have hard links or are
-    /// mounted there: that is told to who watches the file, and not to who watches this directory.
+    /// Files at the ends that can be written through another path, because they have hard links or
+    /// are mounted there. inotify reports such writes only to a watch on the file itself, not to
+    /// one on its directory.
     pub(super) files: BTreeMap<PathBuf, Hop>,
 }
 
-/// What one directory has to do with the ways that lead through it.
+/// The part that one directory, or a file at the end, has in the ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hop {
-    /// `None` if it has gone while the way was followed.
+    /// `None` if it disappeared while the way was followed.
     pub(super) id: Option<Id>,
-    /// Whether a way turns off here, because of a link, or ends. Other directories only tell that
-    /// one below them was exchanged, and files only what their directories may not tell.
+    /// `true` if a way leaves the path here through a link, or ends. Other directories only report
+    /// that one below them was exchanged, and files only what their directories do not report.
     pub(super) needed: bool,
     pub(super) entries: Entries,
 }
 
-/// Which entries of a directory matter.
+/// The entries of a directory that matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entries {
     pub(super) all: bool,
     pub(super) names: BTreeSet<OsString>,
 }
 
-/// Which directory it is, whatever its path. The same for all, where that cannot be known.
+/// The identity of a directory, independent of its path. Equal for all where the system has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Id {
     /// The file system.
@@ -45,9 +46,9 @@ pub(super) struct Id {
 }
 
 impl Chain {
-    /// Every directory on these ways: those above, that of every symbolic link, wherever in a path
-    /// it stands, and that of the file. If a way ends early, because something does not exist, the
-    /// last directory is the one in which its next part would appear.
+    /// The directories on these ways: those above, that of every symbolic link at any point of a
+    /// path, and that of the file. A way that ends early, because something does not exist, ends in
+    /// the directory in which its next part would appear.
     pub(super) fn of(ways: &BTreeSet<Way>) -> Self {
         let mut chain = Self::default();
         for way in ways {
@@ -99,7 +100,7 @@ impl Chain {
                     let Ok(target) = fs::read_link(&entry) else {
                         return;
                     };
-                    // A target that begins at the root replaces `real` by its first component.
+                    // The root of an absolute target replaces `real`.
                     rest = target.join(remaining);
                 }
                 Ok(metadata) if metadata.is_dir() && !is_file => {
@@ -136,7 +137,8 @@ impl Chain {
     }
 }
 
-/// Not all others are watched, because `notify` logs each one that is replaced.
+/// Returns `true` for a file that can be written through another path. Others are not watched,
+/// because `notify` logs each one that is replaced.
 #[cfg(unix)]
 fn has_another_path(file: &Metadata, dir: Option<Id>) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -194,7 +196,7 @@ mod tests {
         Chain::of(&BTreeSet::from([Way::Directory(path)]))
     }
 
-    /// The directories that are needed, below this one, and what matters in them.
+    /// The needed directories below `root`, and the entries that matter in them.
     fn needed<'a>(chain: &'a Chain, root: &Path) -> Vec<(&'a str, Vec<&'a str>)> {
         let hops = chain.hops.iter().filter(|(_, hop)| hop.needed);
         hops.map(|(dir, hop)| {

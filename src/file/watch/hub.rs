@@ -1,19 +1,19 @@
-//! The kernel's events, by way of the crate `notify`, for all sources of the process.
+//! The kernel's events for all sources of the process, through the crate `notify`.
 //!
-//! There is one hub for each file system: a thread of `notify`, and on Linux an inotify instance. A
-//! network mount that hangs holds up whoever watches something there, and nobody else. A hub goes
-//! with the last source that uses it.
+//! There is one hub for each file system: a thread of `notify` and, on Linux, an inotify instance.
+//! A network mount that hangs holds up only the sources that watch something there. A hub is
+//! dropped with its last source.
 //!
 //! # Invariants
 //!
-//! 1. The routes are never locked while `notify` is called: its thread, which answers, waits for them
-//!    when it hands over an event.
-//! 2. A route is there before its directory is watched, so an event that `notify` has handed over
-//!    has reached everybody concerned.
-//! 3. What `notify` is told to watch, and what the routes say is watched, changes only with the
-//!    watcher locked.
-//! 4. Whoever loses a watch, because the directory is gone or because another source had it set
-//!    anew, is woken, and a source that is woken arms again.
+//! 1. The routes are never locked while `notify` is called: its thread, which answers the call,
+//!    waits for them when it delivers an event.
+//! 2. A route exists before its directory is watched, so an event that `notify` has delivered has
+//!    reached every source that it concerns.
+//! 3. The watches of `notify`, and those recorded in the routes, change only while the watcher is
+//!    locked.
+//! 4. A source that loses a watch, because the directory is gone or another source renewed the
+//!    watch, is woken, and a source that is woken arms again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,11 +31,11 @@ mod routes;
 use guarded::Guarded;
 use routes::Routes;
 
-/// Whether a watch belongs to the directory that was at the path when it was set, and setting it
+/// `true` if a watch belongs to the directory that was at the path when it was set, and setting it
 /// again is harmless.
 const INOTIFY: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// The hubs that are in use, by file system.
+/// The hubs in use, by file system.
 static HUBS: Mutex<BTreeMap<u64, Weak<Hub>>> = Mutex::new(BTreeMap::new());
 
 pub(super) struct Hub {
@@ -45,7 +45,7 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    /// The hub of this file system, which nobody may have used yet.
+    /// The hub of this file system, which is created if it does not exist.
     pub(super) fn of(device: u64) -> notify::Result<Arc<Self>> {
         let mut hubs = lock(&HUBS);
         if let Some(hub) = hubs.get(&device).and_then(Weak::upgrade) {
@@ -63,7 +63,7 @@ impl Hub {
         Ok(hub)
     }
 
-    /// Watches these directories for this source, and no others.
+    /// Watches exactly these directories for this source.
     pub(super) fn arm(
         &self,
         source: &Arc<Notify>,
@@ -78,8 +78,8 @@ impl Hub {
         let mut armed = Ok(());
         for (dir, hop) in hops {
             match self.watch(&mut watcher, source, dir, hop.id) {
-                // To go through a directory takes less than to watch it, and what is gone is missed
-                // where it was.
+                // Passing through a directory takes fewer permissions than watching it, and the
+                // directory above reports one that is gone.
                 Err(error) if !hop.needed && (is_denied(&error) || is_gone(&error)) => {}
                 watched => armed = armed.and(watched),
             }
@@ -90,8 +90,8 @@ impl Hub {
         armed
     }
 
-    /// This source watches nothing here any more. What nobody watches, the next one who arms will
-    /// unwatch: that takes an answer of `notify`, for which this does not wait.
+    /// Ends the interest of this source. A directory without a source is unwatched when the next
+    /// source arms: unwatching waits for an answer of `notify`, for which this does not wait.
     pub(super) fn leave(&self, source: &Arc<Notify>) {
         self.routes().set(source, &BTreeMap::new());
     }
@@ -105,17 +105,17 @@ impl Hub {
     ) -> notify::Result<()> {
         let before = self.routes().note(dir, id);
         if before.id != id || (before.is_doubtful && !INOTIFY) {
-            // Else the watch of the directory that was there would be left for ever.
+            // Otherwise the watch of the previous directory would stay for ever.
             self.unwatch(watcher, source, dir, before.id);
         } else if !INOTIFY {
             return Ok(());
         }
-        // With inotify also where nothing seems to have changed: a new directory often gets the
-        // inode of the one that was removed last.
+        // inotify watches are renewed even if nothing seems to have changed: a new directory often
+        // gets the inode of the one that was removed last.
         match watcher.watch(dir) {
             Ok(()) => {
                 if !INOTIFY {
-                    // FSEvents has one stream for all, and misses what happens while that starts.
+                    // FSEvents has one stream for all watches, and misses events while that starts.
                     self.routes().wake_all();
                 }
                 Ok(())
@@ -127,18 +127,18 @@ impl Hub {
         }
     }
 
-    /// Ends the watch of what is or was at this path, and wakes those who have lost it by that. The
-    /// source that arms looks afterwards anyway; woken, it would never come to rest where the inode
-    /// is another one at every look.
+    /// Ends the watch of the directory that is or was at this path, and wakes the other sources
+    /// that lose it. The source that arms looks afterwards anyway. If it were woken, it would never
+    /// come to rest where the inode differs at every look.
     fn unwatch(&self, watcher: &mut Guarded, source: &Arc<Notify>, dir: &Path, id: Option<Id>) {
-        // It fails where there was no watch, or where the kernel ended it with the directory: that
-        // is an event, which wakes.
+        // Fails if there was no watch, or if the kernel ended it with the directory. That is an
+        // event, which wakes the sources.
         if watcher.unwatch(dir).is_ok() {
             self.routes().wake_others(source, dir, id);
         }
     }
 
-    /// Without its thread, nobody will be told anything: all have to go to another hub.
+    /// Removes a hub whose thread has ended. All its sources are woken and arm in another hub.
     fn give_up(&self) {
         let mut hubs = lock(&HUBS);
         if let Some(hub) = hubs.get(&self.device)
@@ -163,7 +163,7 @@ fn is_denied(error: &notify::Error) -> bool {
     matches!(&error.kind, ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Whether something went between looking it up and watching it.
+/// Returns `true` if a directory disappeared before it was watched.
 pub(super) fn is_gone(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::PathNotFound => true,

@@ -1,4 +1,4 @@
-//! What of a source is watched, shared by the source, which adds what it reads, and its watcher.
+//! The watches of a source, shared by the source, which adds what it reads, and its watcher.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 use super::Way;
 use super::armed::Armed;
 
-/// Dropped, it ends the watching.
+/// The watches of a source. Dropping it ends them.
 pub(in crate::file) struct Watching {
-    /// One permit at most, so any number of events before the next wait is one wake-up.
+    /// One permit at most, so any number of events before the next wait causes one wake-up.
     event: Arc<Notify>,
-    /// `None` if the app wants no events. Locked only where one may block.
+    /// `None` if the app turned events off. Locked only where a thread may block.
     armed: Option<Mutex<(Armed, BTreeSet<Way>)>>,
-    /// Whether events will come.
+    /// `true` if there will be events.
     has_events: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ impl Watching {
         }
     }
 
-    /// As if there had been an event.
+    /// Wakes the watcher like an event.
     pub(in crate::file) fn wake(&self) {
         self.event.notify_one();
     }
@@ -40,13 +40,13 @@ impl Watching {
         self.event.notified().await;
     }
 
-    /// Whether events will come; `None` if the app wants none.
+    /// Returns `true` if there will be events; `None` if the app turned them off.
     pub(super) fn has_events(&self) -> Option<bool> {
         let armed = self.armed.as_ref();
         armed.map(|_| self.has_events.load(Ordering::Relaxed))
     }
 
-    /// Watches these ways and no others, as they are now. Blocks.
+    /// Watches exactly these ways, as they are now. Blocks the thread.
     pub(in crate::file) fn arm(&self, ways: BTreeSet<Way>) {
         self.change(|watched| {
             *watched = ways;
@@ -54,7 +54,7 @@ impl Watching {
         });
     }
 
-    /// Watches these ways, too, if they are not watched yet. Blocks.
+    /// Watches these ways in addition, if they are new. Blocks the thread.
     pub(in crate::file) fn add(&self, ways: BTreeSet<Way>) {
         self.change(|watched| {
             let known = watched.len();

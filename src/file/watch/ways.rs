@@ -1,4 +1,4 @@
-//! What a source wants watched.
+//! The paths that a source needs watched.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::escape::Escaped;
 
-/// What has to be watched.
+/// A path to watch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::file) enum Way {
     /// The file at this absolute path.
     File(PathBuf),
-    /// The directory at this absolute path, any entry of which matters.
+    /// The directory at this absolute path, of which every entry matters.
     Directory(PathBuf),
 }
 
@@ -23,7 +23,7 @@ impl Way {
     }
 }
 
-/// The first path, and how many more there are.
+/// Shows the first path and the number of further ones.
 pub(super) struct Paths<'a>(pub(super) &'a BTreeSet<Way>);
 
 impl fmt::Display for Paths<'_> {

@@ -1,4 +1,4 @@
-//! The parts of lists and maps one by one, as serde asks for them.
+//! The elements of lists and the entries of maps, one by one, as serde asks for them.
 
 use std::fmt;
 use std::{slice, vec};
@@ -18,7 +18,7 @@ pub(super) struct Elements<'de> {
 }
 
 impl<'de> Elements<'de> {
-    /// Has the visitor take the list, all of it.
+    /// Passes the list to the visitor. Rejects it if the visitor leaves elements over.
     pub(super) fn visit<V: Visitor<'de>>(
         items: &'de [Node<'de>],
         visitor: V,
@@ -83,7 +83,7 @@ impl<'de> Entries<'de> {
         };
         let value = visitor.visit_map(&mut entries);
         value.map_err(|error| match entries.current {
-            // Under another of its names, so that the tree could not know.
+            // The field has an alias, so the tree does not know that it is a duplicate.
             Some(entry) if error.is_duplicate() => {
                 let key = Segment::key(&entry.key);
                 error.at(entry.key.span).below(key)
@@ -123,7 +123,7 @@ impl<'de> MapAccess<'de> for &mut Entries<'de> {
     }
 }
 
-/// A list or a map without anything in it.
+/// An empty list or map.
 pub(super) struct Empty;
 
 impl<'de> SeqAccess<'de> for Empty {
@@ -152,7 +152,7 @@ impl<'de> MapAccess<'de> for Empty {
     }
 }
 
-/// The fields of a type that knows the format: a date or time, or a value with its place.
+/// The fields of a date or time, or of a value with its position.
 pub(super) struct Pairs<'de> {
     rest: vec::IntoIter<(&'static str, Part<'de>)>,
     value: Option<Part<'de>>,
@@ -169,7 +169,7 @@ impl<'de> Pairs<'de> {
         Self::new(vec![(field, Part::Text(text))])
     }
 
-    /// The names are those of the beginning, the end, and the value.
+    /// The field names of the start, the end, and the value.
     pub(super) fn spanned(names: [&'static str; 3], node: &'de Node<'de>) -> Self {
         let span = node.original().span;
         let [start, end, value] = names;

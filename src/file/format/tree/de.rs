@@ -1,4 +1,4 @@
-//! From tree to value.
+//! Deserialization of the tree.
 
 use serde::de::{Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
@@ -7,14 +7,15 @@ use super::access::{Elements, Empty, Entries, Pairs};
 use super::variant::Variant;
 use super::{Error, Integer, Node, Value, plain};
 
-/// The names with which `toml` asks for a date or time, and gives one to a type that takes anything.
+/// The name by which `toml` asks for a date or time, and the field in which a type that takes
+/// anything gets one.
 const DATETIME: (&str, &str) = ("$__toml_private_Datetime", "$__toml_private_datetime");
 
-/// The name with which `serde_spanned` asks for a value and its place.
+/// The name by which `serde_spanned` asks for a value and its position.
 const SPANNED: &str = "$__serde_spanned_private_Spanned";
 
 impl<'de> Node<'de> {
-    /// The node that is meant when the type is known, so that a tag has nothing to say.
+    /// The node without its tag, for types that need none.
     fn untagged(&'de self) -> &'de Self {
         match &self.original().value {
             Value::Tagged(tagged) => tagged.1.untagged(),
@@ -22,7 +23,7 @@ impl<'de> Node<'de> {
         }
     }
 
-    /// The result, of which an error is here unless it is in a part of this.
+    /// Sets the position of an error to this node, unless a part of the node has it.
     fn places<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         result.map_err(|error| error.at(self.span))
     }
@@ -35,7 +36,7 @@ impl<'de> Node<'de> {
         }
     }
 
-    /// Whether it is a key without anything behind it, which is any kind of nothing.
+    /// Returns `true` for a key without a value, which can be null, an empty list or an empty map.
     fn is_void(&self) -> bool {
         matches!(&self.value, Value::Plain(text) if text.is_empty())
     }
@@ -89,8 +90,7 @@ impl<'de> Node<'de> {
         }
     }
 
-    /// A number that has a type: JSON's of more than 64 bits are exact if 128 are asked for, and
-    /// YAML's with a leading zero are texts unless a float is.
+    /// An integer of 128 bits. JSON's of more than 64 bits are exact here and floats elsewhere.
     fn wide<V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, Error> {
         let node = self.untagged();
         match &node.value {
@@ -258,8 +258,8 @@ impl<'de> Deserializer<'de> for &'de Node<'de> {
         self.map(visitor)
     }
 
-    /// The visitors of structs take lists, too, field by field, which nothing in a configuration file
-    /// should mean.
+    /// Rejects a list: serde's visitors of structs take it field by field, which no configuration
+    /// file should mean.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,

@@ -1,8 +1,8 @@
-//! The error of the step from tree to value: what is wrong, and where, without the value.
+//! The error of deserializing the tree: cause and position, without the value.
 //!
-//! serde reports seven kinds of errors in parts, among which the value is one: it is left out here.
-//! Everything else is [`custom`](serde::de::Error::custom), a text that may quote anything: of that,
-//! only what is known to be a literal passes (`literals.rs`), and the rest is withheld.
+//! serde reports seven kinds of errors in parts. One of the parts is the value, which is left out
+//! here. All other errors are [`custom`](serde::de::Error::custom), a text that can quote anything.
+//! Of that, only known literals pass (`literals.rs`), and the rest is withheld.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -14,31 +14,31 @@ use super::{Node, Span, literals};
 const WITHHELD: &str =
     "the value was refused by its type (the message is withheld because it may contain the value)";
 
-/// Why a tree does not become a value, or a text does not become a tree.
+/// The reason why a tree does not become a value, or a text does not become a tree.
 pub(in crate::file::format) struct Error(Box<Inner>);
 
 struct Inner {
     message: Message,
-    /// What it is in full, if that differs.
+    /// The message including values, if it differs.
     full: Option<String>,
     span: Option<Span>,
-    /// The keys that lead there, the last one first. `None` if the text does not say what is a key.
+    /// The path to the value, last step first. `None` if the text does not say what is a key.
     path: Option<Vec<Segment>>,
 }
 
 enum Message {
     Told(String),
-    /// A field that the type does not have. Its name comes from the file, or so it is said.
+    /// A field that the type does not have. `problem` checks that its name comes from the file.
     UnknownField {
         name: String,
         rest: String,
     },
-    /// The same field under another of its names.
+    /// A field that occurs under two of its names.
     DuplicateField(&'static str),
     Withheld,
 }
 
-/// One step on the way to a value.
+/// One step on the path to a value.
 #[derive(Clone)]
 pub(in crate::file::format) enum Segment {
     Key(String),
@@ -52,12 +52,12 @@ impl Segment {
 }
 
 impl Error {
-    /// With a message that has no value in it.
+    /// An error with a message that contains no value.
     pub(in crate::file::format) fn told(message: impl Into<String>) -> Self {
         Self::new(Message::Told(message.into()), None)
     }
 
-    /// About the text as such, with no key.
+    /// An error of the text itself, without a key.
     pub(in crate::file::format) fn syntax(message: impl Into<String>) -> Self {
         let mut error = Self::told(message);
         error.0.path = None;
@@ -73,13 +73,13 @@ impl Error {
         }))
     }
 
-    /// With this place, unless a part of that was found to be the place.
+    /// Sets the position, unless that of a part is known.
     pub(in crate::file::format) fn at(mut self, span: Span) -> Self {
         self.0.span.get_or_insert(span);
         self
     }
 
-    /// With this step before those that are known.
+    /// Prepends a step to the path.
     pub(in crate::file::format) fn below(mut self, segment: Segment) -> Self {
         if let Some(path) = &mut self.0.path {
             path.push(segment);
@@ -91,7 +91,7 @@ impl Error {
         self.0.span.is_none() && matches!(self.0.message, Message::DuplicateField(_))
     }
 
-    /// What the error of a file says. `root` is the tree, where there is one.
+    /// Converts this to the error of a file. `root` is the tree, if there is one.
     pub(in crate::file::format) fn problem(self, text: &str, root: Option<&Node<'_>>) -> Problem {
         let Inner {
             message,
@@ -101,7 +101,7 @@ impl Error {
         } = *self.0;
         let message = match message {
             Message::Told(message) if !message.contains(char::is_control) => message,
-            // A name that is a key of the file is no value.
+            // A name that is a key of the file is not a value.
             Message::UnknownField { name, rest } => {
                 let is_key = root.is_some_and(|root| root.has_key(&name));
                 let name = if is_key { shown(&name) } else { "?" };
@@ -123,7 +123,7 @@ impl serde::de::Error for Error {
     fn custom<T: Display>(message: T) -> Self {
         let full = message.to_string();
         let message = match full.strip_prefix("unknown field `") {
-            // So says a type with `flatten` and `deny_unknown_fields`.
+            // The message of a type with `flatten` and `deny_unknown_fields`.
             Some(name) if name.ends_with('`') => Message::UnknownField {
                 name: name[..name.len() - 1].to_owned(),
                 rest: String::new(),
@@ -146,7 +146,7 @@ impl serde::de::Error for Error {
 
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let full = format!("invalid value: {unexpected}, expected {expected}");
-        // Some crates put the error of their parser there.
+        // Some crates put the error of their parser into `expected`.
         let text = expected.to_string();
         let message = match literals::has(&text) {
             true => text,
@@ -183,7 +183,7 @@ impl serde::de::Error for Error {
     }
 }
 
-/// What is expected. What an app's own text adds to that, usually after a comma, is cut off.
+/// The expected part. What an app's own text adds, usually after a comma, is cut off.
 fn first_part(expected: &dyn Expected) -> String {
     let expected = expected.to_string();
     let first = expected.split(", ").next().unwrap_or(&expected);
@@ -199,12 +199,12 @@ fn one_of(names: &[&str], what: &str) -> String {
     }
 }
 
-/// What of a message of a type's own may be told.
+/// The part of a custom message that contains no value.
 fn told(message: &str) -> Option<String> {
     if literals::has(message) {
         return Some(message.to_owned());
     }
-    // serde has the name of a type of the app's in these.
+    // serde puts the name of an app's type into these.
     for (before, behind) in [
         ("data did not match any variant of untagged enum ", ""),
         ("no variant of enum ", " found in flattened data"),
@@ -235,8 +235,9 @@ fn key<'s>(path: impl Iterator<Item = &'s Segment>) -> Option<String> {
     (!all.is_empty() && all != "?").then_some(all)
 }
 
-/// The name, if it looks like one. In `{password:hunter2}`, where YAML wants a space after the
-/// colon, the key is all of it; and a name with control characters could forge log lines.
+/// The name, or `?` if it does not look like one. In `{password:hunter2}`, where YAML requires a
+/// space after the colon, the whole text is the key. A name with control characters could forge log
+/// lines.
 fn shown(name: &str) -> &str {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     let is_plain = !name.is_empty() && name.chars().count() <= 64 && name.chars().all(plain);

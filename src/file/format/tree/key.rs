@@ -1,11 +1,11 @@
-//! A key of a table as a value: the fields of a struct, the keys of a map.
+//! The keys of a table as values: the fields of a struct, the keys of a map.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 
 use super::{Error, Integer, Node, Value};
 
-/// A key. Where a format has texts for keys only, numbers and truths are read from these.
+/// A key. If the format has only texts as keys, numbers and booleans are parsed from them.
 pub(super) struct Key<'de>(pub(super) &'de Node<'de>);
 
 impl<'de> Key<'de> {
@@ -16,7 +16,7 @@ impl<'de> Key<'de> {
         }
     }
 
-    /// A number that is written as numbers are, so that no two keys are the same one.
+    /// A number in its canonical spelling, so that no two keys are the same number.
     fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Some(text) = self.text() else {
             return self.0.deserialize_any(visitor);

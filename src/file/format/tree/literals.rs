@@ -1,11 +1,10 @@
-//! The messages of `FromStr` and the like that are literals, so that no value can be in them.
+//! Messages of `FromStr` and the like that are literals and therefore contain no value.
 //!
-//! They are compared as a whole: a message that has one of them in it, beside something else, is
-//! withheld.
+//! The whole message must match: one that contains a literal beside something else is withheld.
 
-/// Messages without any part that varies.
+/// Messages without a variable part.
 const WHOLE: &[&str] = &[
-    // std: addresses, numbers, truths, characters, conversions.
+    // std: addresses, numbers, booleans, characters, conversions.
     "invalid IP address syntax",
     "invalid IPv4 address syntax",
     "invalid IPv6 address syntax",
@@ -62,7 +61,7 @@ const WHOLE: &[&str] = &[
     "uri too long",
     "empty string",
     "scheme too long",
-    // ipnet has the first of std's, and this
+    // ipnet: the first ones of std, and this
     "invalid IP prefix length",
     // chrono
     "input is out of range",
@@ -80,7 +79,7 @@ const WHOLE: &[&str] = &[
     "excessive number of version comparators",
 ];
 
-/// The parts of a version, as semver calls them.
+/// The parts of a version, as semver names them.
 const VERSION: &[&str] = &[
     "major version number",
     "minor version number",
@@ -89,7 +88,7 @@ const VERSION: &[&str] = &[
     "build metadata",
 ];
 
-/// The parts of a date and time, as the crate time calls them.
+/// The parts of a date and time, as the crate time names them.
 const TIME: &[&str] = &[
     "year",
     "month",
@@ -105,7 +104,7 @@ const TIME: &[&str] = &[
     "offset second",
 ];
 
-/// Messages with a part that is one of a few: what is before it, these, and what is behind it.
+/// Messages with one variable part: the text before it, its values, and the text after it.
 const WITH_A_PART: &[(&str, &[&str], &str)] = &[
     ("unexpected end of input while parsing ", VERSION, ""),
     ("invalid leading zero in ", VERSION, ""),
@@ -115,7 +114,7 @@ const WITH_A_PART: &[(&str, &[&str], &str)] = &[
     ("the '", TIME, "' component could not be parsed"),
 ];
 
-/// Whether the message is one of those, with nothing added.
+/// Returns `true` if the whole message is one of these.
 pub(super) fn has(message: &str) -> bool {
     let is_made_of = |(before, parts, behind): &(&str, &[&str], &str)| {
         let part = message.strip_prefix(before);
@@ -125,9 +124,9 @@ pub(super) fn has(message: &str) -> bool {
     WHOLE.contains(&message) || WITH_A_PART.iter().any(is_made_of)
 }
 
-/// The beginning of a message, if what follows it varies and is left out.
+/// The beginning of a message, if the rest varies and is left out.
 pub(super) fn beginning(message: &str) -> Option<&'static str> {
-    // Of uuid. Its reasons quote characters.
+    // uuid: the rest quotes characters.
     let known = "UUID parsing failed";
     let rest = message.strip_prefix(known)?;
     rest.starts_with(": ").then_some(known)

@@ -1,10 +1,10 @@
-//! A text without quotes, as the type that it looks like: the core schema of YAML.
+//! Unquoted texts, typed by the core schema of YAML.
 
 use std::borrow::Cow;
 
 use super::Integer;
 
-/// The type that a text without quotes looks like.
+/// The type of an unquoted text.
 pub(in crate::file::format) enum Plain {
     Null,
     Bool(bool),
@@ -33,7 +33,7 @@ impl Plain {
     }
 }
 
-/// The text, of which a number, a truth and nothing are written in one way only.
+/// The text with one spelling for each integer, boolean and null.
 pub(super) fn canonical(text: &str) -> Cow<'_, str> {
     match Plain::of(text) {
         Plain::Null => Cow::Borrowed("null"),
@@ -70,8 +70,8 @@ fn integer(text: &str) -> Option<Integer> {
     }
 }
 
-/// A number with a leading zero, as an article or a telephone has, is a text; but if a float is asked
-/// for, it is one.
+/// Parses a float. A number with a leading zero, such as that of an article or a telephone, is a
+/// text unless a float is asked for.
 pub(super) fn float(text: &str) -> Option<f64> {
     let number = text.strip_prefix('+').unwrap_or(text);
     match number {

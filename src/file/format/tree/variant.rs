@@ -1,4 +1,4 @@
-//! The variant of an enum, and what is in it.
+//! Enum variants and their contents.
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{
@@ -7,10 +7,10 @@ use serde::de::{
 
 use super::{Entry, Error, Node, Segment, Span, Value};
 
-/// A variant by its name, alone or with what is in it.
+/// The name of a variant, and its contents, if any.
 pub(super) struct Variant<'de> {
     name: &'de str,
-    /// The place of the name, where that is not the one of the whole.
+    /// The position of the name, if it differs from that of the node.
     place: Option<Span>,
     value: Option<&'de Node<'de>>,
 }
@@ -37,7 +37,7 @@ impl<'de> Variant<'de> {
         }
     }
 
-    /// What is in it, if it is more than a name.
+    /// Returns the contents, or an error if there is only a name.
     fn value(&self, expected: &str) -> Result<&'de Node<'de>, Error> {
         let missing = || Error::invalid_type(Unexpected::UnitVariant, &expected);
         self.value.ok_or_else(missing)
@@ -92,7 +92,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         seed.deserialize(node).map_err(|error| self.below(error))
     }
 
-    /// A list, or a map with the positions as keys, as TOML has them.
+    /// Takes a list, or a map with the positions as keys, as in TOML.
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
         let node = self.value("tuple variant")?;
         let is_at = |(index, entry): (usize, &Entry<'_>)| entry.key.name() == index.to_string();

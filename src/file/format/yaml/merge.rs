@@ -1,20 +1,20 @@
 //! Merge keys: `<<: *defaults`, `<<: [*these, *those]`.
 //!
-//! What is merged counts as if it stood in the map, but for the keys that the map itself has; of
-//! several maps the earlier ones win. <https://yaml.org/type/merge.html>
+//! Merged entries count as entries of the map, except for keys that the map itself has. Of several
+//! merged maps the earlier ones win. <https://yaml.org/type/merge.html>
 
 use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::super::tree::{Entry, Error, Node, Segment, Span, Value};
 
-/// The map of these entries, with what they merge into it.
+/// The map of these entries, with its merge keys applied.
 pub(super) fn table<'a>(span: Span, entries: Vec<Entry<'a>>) -> Result<Node<'a>, Error> {
     let merges = |entry: &Entry<'_>| is_merge(&entry.key);
     if !entries.iter().any(merges) {
         return Node::table(span, entries);
     }
-    // With the merge keys in it, so that two of them are refused.
+    // With the merge keys, so that a duplicate merge key is rejected.
     let Value::Table(entries) = Node::table(span, entries)?.value else {
         unreachable!("a table is made of entries");
     };
@@ -60,7 +60,7 @@ fn map(value: Node<'_>) -> Result<Vec<Entry<'_>>, Error> {
     }
 }
 
-/// The node, or a copy of what is in the tree elsewhere, too.
+/// The node, as a copy if the tree shares it.
 fn own(mut node: Node<'_>) -> Node<'_> {
     while let Value::Shared(shared) = node.value {
         node = Rc::unwrap_or_clone(shared);

@@ -1,7 +1,7 @@
 //! A watcher of the crate `notify` that does not panic.
 //!
-//! `notify` panics on every call, and when it is dropped, if its thread does not run. It does not say
-//! when that could not be started, because the process has as many as it may have.
+//! `notify` panics on every call, and when it is dropped, if its thread does not run. It does not
+//! report that the thread could not be started because the process has reached its limit.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,12 +11,12 @@ use std::thread;
 
 use notify::{EventHandler, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// `None` when it was found that its thread has ended.
+/// `None` after its thread was found to have ended.
 pub(super) struct Guarded(Option<RecommendedWatcher>);
 
 impl Guarded {
     pub(super) fn new(mut handler: impl EventHandler) -> notify::Result<Self> {
-        // Tried first: a watcher without its thread costs an open file for good.
+        // Tried first, because a watcher without its thread leaks a file descriptor.
         let attempt = thread::Builder::new().spawn(|| {});
         let attempt = attempt
             .map_err(|error| notify::Error::generic(&format!("cannot start a thread: {error}")));
@@ -27,9 +27,9 @@ impl Guarded {
             _ = &held;
             handler.handle_event(event);
         })?;
-        // The thread owns the handler, which is gone if it could not be started.
+        // The thread owns the handler, which is dropped if the thread could not be started.
         if Arc::strong_count(&thread) == 1 {
-            // Dropped, it would panic, and what is caught has still been through the app's panic hook.
+            // Dropping it would panic, and even a panic that is caught runs the app's panic hook.
             mem::forget(watcher);
             return Err(notify::Error::generic("cannot start a thread"));
         }
@@ -53,7 +53,7 @@ impl Guarded {
         question: impl FnOnce(&mut RecommendedWatcher) -> notify::Result<()>,
     ) -> notify::Result<()> {
         if let Some(watcher) = &mut self.0 {
-            // Nothing is used after a panic, except to be dropped.
+            // After a panic the watcher is only dropped.
             if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| question(watcher))) {
                 return answer;
             }

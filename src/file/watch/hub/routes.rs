@@ -1,4 +1,4 @@
-//! Who is interested in which entries of which directories.
+//! The sources that are interested in each directory and its entries.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -23,12 +23,12 @@ struct Route {
     interests: Vec<Interest>,
 }
 
-/// What is watched at a path.
+/// The watch at a path.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Watched {
-    /// What was found there before it was watched; `None` if it is not.
+    /// The directory that was found there before it was watched; `None` if it is not watched.
     pub(super) id: Option<Id>,
-    /// Whether something has happened to the directory itself since then.
+    /// `true` if there has been an event for the directory itself since then.
     pub(super) is_doubtful: bool,
 }
 
@@ -38,7 +38,7 @@ struct Interest {
 }
 
 impl Routes {
-    /// From now on this source is interested in these directories and in no others.
+    /// Makes these the only directories that this source is interested in.
     pub(super) fn set(&mut self, source: &Arc<Notify>, hops: &BTreeMap<&Path, &Hop>) {
         for route in self.0.values_mut() {
             route
@@ -54,7 +54,7 @@ impl Routes {
         }
     }
 
-    /// Forgets the directories that nobody is interested in.
+    /// Removes the directories that no source is interested in, and returns them.
     pub(super) fn take_unused(&mut self) -> Vec<(PathBuf, Option<Id>)> {
         let mut unused = Vec::new();
         self.0.retain(|dir, route| {
@@ -67,7 +67,7 @@ impl Routes {
         unused
     }
 
-    /// Notes what is about to be watched there. What was watched before.
+    /// Records what is about to be watched at a path. Returns what was watched before.
     pub(super) fn note(&mut self, dir: &Path, id: Option<Id>) -> Watched {
         let watched = Watched {
             id,
@@ -79,7 +79,7 @@ impl Routes {
         }
     }
 
-    /// Wakes all others than this source who watch this directory, by whatever path.
+    /// Wakes all other sources that watch this directory, through any path.
     pub(super) fn wake_others(&self, source: &Arc<Notify>, dir: &Path, id: Option<Id>) {
         let interests = self.same(dir, id).flat_map(|route| &route.interests);
         interests
@@ -91,7 +91,7 @@ impl Routes {
         self.0.values().for_each(Route::wake);
     }
 
-    /// Wakes those whom it concerns.
+    /// Wakes the sources that the event concerns.
     pub(super) fn tell(&mut self, event: notify::Result<Event>) {
         match event {
             Ok(event) if !matters(event.kind) => {}
@@ -103,14 +103,14 @@ impl Routes {
                     self.tell_of(path);
                 }
             }
-            // Nobody knows what was missed.
+            // It is unknown what was missed.
             _ => self.wake_all(),
         }
     }
 
     fn tell_of(&self, path: &Path) {
         let mut is_known = false;
-        // Of a directory that goes, `notify` ends the watch, and the watches of all below it.
+        // When a directory goes, `notify` ends its watch and the watches of all below it.
         for (dir, route) in self.below(path) {
             is_known = true;
             self.same(dir, route.watched.id).for_each(Route::wake);
@@ -122,7 +122,7 @@ impl Routes {
             self.same(dir, route.watched.id)
                 .for_each(|route| route.wake_for(name));
         } else if !is_known {
-            // Some systems report paths that are spelled in another way.
+            // Some systems report another spelling of a path.
             self.0.values().for_each(|route| route.wake_for(name));
         }
     }
@@ -134,15 +134,15 @@ impl Routes {
         }
     }
 
-    /// The directory itself, and what is below it.
+    /// The routes of the directory itself and of those below it.
     fn below(&self, path: &Path) -> impl Iterator<Item = (&PathBuf, &Route)> {
         self.0
             .range(path.to_owned()..)
             .take_while(move |(dir, _)| dir.starts_with(path))
     }
 
-    /// The routes of one directory: it may be mounted at several paths. inotify has one watch for
-    /// them all, which `notify` knows by the path that was watched last.
+    /// The routes of one directory, which may be mounted at several paths. inotify has one watch
+    /// for all of them, which `notify` knows by the path that was watched last.
     fn same(&self, dir: &Path, id: Option<Id>) -> impl Iterator<Item = &Route> {
         let is_same = move |other: Option<Id>| cfg!(unix) && id.is_some() && other == id;
         self.0
@@ -168,13 +168,13 @@ impl Route {
     }
 }
 
-/// Our own reads cause events, too.
+/// Returns `false` for the events of our own reads.
 fn matters(kind: EventKind) -> bool {
     let written = AccessKind::Close(AccessMode::Write);
     !matches!(kind, EventKind::Access(kind) if kind != written)
 }
 
-/// Whether there may be another directory at the path now.
+/// Returns `true` if there can be another directory at the path now.
 fn is_exchange(kind: EventKind) -> bool {
     use EventKind::{Create, Modify, Remove};
     matches!(kind, Create(_) | Remove(_) | Modify(ModifyKind::Name(_)))

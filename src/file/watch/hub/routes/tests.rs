@@ -6,8 +6,8 @@ use super::*;
 struct Source(Arc<Notify>);
 
 impl Source {
-    /// A source that is interested in these entries of directories with these inodes, `*` being
-    /// all entries.
+    /// A source that is interested in these entries of directories with these inodes; `*` means all
+    /// entries.
     fn new(routes: &mut Routes, entries: &[(&str, u64, &str)]) -> Self {
         let source = Self(Arc::default());
         let mut hops = BTreeMap::<&Path, Hop>::new();
@@ -57,7 +57,7 @@ fn an_event_wakes_those_whom_it_concerns() {
         ("/srv/app", [true, true, false]),
         ("/srv/conf.d/c", [false, false, true]),
         ("/srv/conf.d", [false, false, true]),
-        // Spelled in another way, so perhaps in a directory that is listed.
+        // Another spelling, so perhaps in a directory that is listed.
         ("/SRV/app/b", [false, true, true]),
         ("/srv", [true; 3]),
         ("/", [true; 3]),
