@@ -88,7 +88,7 @@ fn document(bytes: &[u8]) -> Result<&str, Problem> {
     utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes))
 }
 
-/// Deserializes a tree. Its text and the tree itself are needed for the error.
+/// Deserializes a tree. An error takes its position from `text` and its field names from the tree.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn value<T: serde::de::DeserializeOwned>(text: &str, root: &tree::Node<'_>) -> Result<T, Problem> {
     T::deserialize(root).map_err(|error| error.at(root.span).problem(text, Some(root)))

@@ -25,12 +25,12 @@ impl<T: Send + Sync + 'static> File<T> {
     /// Watching starts before the first read, so an edit during start-up is reported.
     ///
     /// All watched files of a file system share a thread and, on Linux, an inotify instance with
-    /// three file descriptors. A user usually may have 128 instances; the file systems beyond that
-    /// are polled. Each directory on the path to a file costs one inotify watch, however many files
-    /// lead through it, and so does a file that has hard links or is mounted over another one. The
-    /// root and the directories directly in it, such as `/etc`, cost a watch only if the file is
-    /// there. A directory that may be searched but not read cannot be watched. That matters only if
-    /// the file or a link to it is directly in it, and then the file is polled.
+    /// three file descriptors. A user is usually limited to 128 instances; the file systems beyond
+    /// that are polled. Each directory on the path to a file costs one inotify watch, however many
+    /// files lead through it, and so does a file that has hard links or is mounted over another
+    /// one. The root and the directories directly in it, such as `/etc`, cost a watch only if the
+    /// file is there. A directory that may be searched but not read cannot be watched. That matters
+    /// only if the file or a link to it is directly in it, and then the file is polled.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -120,8 +120,8 @@ impl<T: Send + Sync + 'static> File<T> {
     ///
     /// They are read at the same moment as the file that includes them, and watched with it, as
     /// long as it includes them. `build` gets the value and reads the others through [`Includes`],
-    /// which also shows how included files include others. It is a closure or a function `fn(T,
-    /// &Includes) -> Result<U, BoxError>`.
+    /// which also shows how included files include others. It is a closure, or a function
+    /// `fn(T, &Includes) -> Result<U, BoxError>`.
     ///
     /// A reload calls it several times, on the runtime, until it asks for no new file, so it should
     /// only read and combine. Each time all files are read again, at most 256 times. If nothing has
@@ -304,8 +304,8 @@ impl<T: Send + Sync + 'static> File<T> {
     }
 
     /// Sets how often a watched file is read although no event came, for file systems without
-    /// events (network mounts). The default is 30 s; `None` turns it off. Below 10 ms counts as 10
-    /// ms.
+    /// events (network mounts). The default is 30 s; `None` turns it off. An interval below 10 ms
+    /// counts as 10 ms.
     ///
     /// Each pause is up to a tenth longer or shorter, at random, so that the machines of a fleet do
     /// not ask their file server all at once. A read that finds nothing new causes no reload.

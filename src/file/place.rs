@@ -22,7 +22,7 @@ pub(super) struct Place {
     pub(super) setback: Setback,
     /// The names that were read last, includes among them.
     names: Mutex<Arc<[Name]>>,
-    /// The watcher owns it.
+    /// Owned by the watcher, and gone with it.
     watching: OnceLock<Weak<Watching>>,
 }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::survey::State;
 
-/// More than any clock that is meant to be right is off by: a file with times older than this was
-/// not written just now.
+/// The most that a clock is off by if it is meant to be right. A file with older times was not
+/// written just now.
 const LONG_AGO: Duration = Duration::from_secs(3);
 
 /// The properties that identify an unmodified file.

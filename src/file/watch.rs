@@ -30,7 +30,7 @@ pub(super) use ways::Way;
 /// The poll interval, unless the app sets another.
 pub(super) const SAFETY_POLL: Duration = Duration::from_secs(30);
 
-/// The poll interval while the kernel rejects a watch.
+/// The longest poll interval while the kernel rejects a watch.
 const POLL_WITHOUT_EVENTS: Duration = Duration::from_secs(1);
 
 /// The pause before the first attempt after a shortage. It doubles with each attempt, up to

@@ -159,9 +159,9 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The text that identifies a key. That of a list or a map differs from every string. Unquoted
-    /// numbers have the same text however they are written, because they are the same key of a map
-    /// with numeric keys.
+    /// The text that identifies a key. That of a list or a map begins with NUL, to differ from
+    /// strings. Unquoted numbers have the same text however they are written, because they are the
+    /// same key of a map with numeric keys.
     pub(super) fn key_text(&self) -> Cow<'_, str> {
         match &self.original().value {
             Value::String(text) => Cow::Borrowed(text),

@@ -131,9 +131,9 @@ impl Drop for Armed {
 /// Returns `true` for a directory that is worth a watch only to learn that it, or a link or
 /// directory in it, was moved.
 ///
-/// The root and the directories directly in it are not: programs open files in `/etc` or `/tmp` all
-/// the time, which would wake the watcher, and these directories are never moved. On macOS none is,
-/// because the kernel watches everything below a directory in any case.
+/// The root and the directories directly in it are not worth it: programs open files in `/etc` or
+/// `/tmp` all the time, which would wake the watcher, and these directories are never moved. On
+/// macOS none is, because the kernel watches everything below a directory in any case.
 fn is_worth_watching(dir: &Path) -> bool {
     let names = dir
         .components()

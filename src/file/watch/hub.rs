@@ -78,8 +78,8 @@ impl Hub {
         let mut armed = Ok(());
         for (dir, hop) in hops {
             match self.watch(&mut watcher, source, dir, hop.id) {
-                // Passing through a directory takes fewer permissions than watching it, and the
-                // directory above reports one that is gone.
+                // Passing through a directory takes fewer permissions than watching it, and
+                // `Armed::try_arm` resolves the ways again, which finds what is gone.
                 Err(error) if !hop.needed && (is_denied(&error) || is_gone(&error)) => {}
                 watched => armed = armed.and(watched),
             }

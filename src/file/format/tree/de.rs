@@ -15,7 +15,7 @@ const DATETIME: (&str, &str) = ("$__toml_private_Datetime", "$__toml_private_dat
 const SPANNED: &str = "$__serde_spanned_private_Spanned";
 
 impl<'de> Node<'de> {
-    /// The node without its tag, for types that need none.
+    /// The node without its tag, which has no meaning where the type is known.
     fn untagged(&'de self) -> &'de Self {
         match &self.original().value {
             Value::Tagged(tagged) => tagged.1.untagged(),
