@@ -1,4 +1,4 @@
-//! The manager: owns the components, and is the scope in which the app runs.
+//! The manager, which owns the components and is the scope in which the app runs.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -59,10 +59,10 @@ use shared::Shared;
 
 /// Owns the components, and is the scope in which the app runs.
 ///
-/// First the parts are added: [`source`](Self::source), [`derive`](Self::derive),
+/// First the app adds its parts: [`source`](Self::source), [`derive`](Self::derive),
 /// [`each`](Self::each) and [`pin`](Self::pin) build components, [`apply`](Self::apply) and
-/// [`add`](Self::add) add effects, [`on`](Self::on) adds what triggers reloads. Then
-/// [`run`](Self::run) reloads while the app runs.
+/// [`add`](Self::add) add effects, and [`on`](Self::on) adds a notifier, which triggers reloads. Then
+/// [`run`](Self::run) runs the app and reloads meanwhile.
 ///
 /// ```
 /// use rekindle::{BoxError, Manager};
@@ -102,7 +102,7 @@ pub struct Manager {
 }
 
 impl Default for Manager {
-    /// As [`new`](Self::new).
+    /// Does the same as [`new`](Self::new).
     ///
     /// ```
     /// let reload = rekindle::Manager::default();
@@ -114,7 +114,7 @@ impl Default for Manager {
 }
 
 impl Manager {
-    /// A manager without components, with the default options.
+    /// Creates a manager without components, with the default options.
     pub fn new() -> Self {
         let (reaper, arrivals) = Reaper::new();
         let ledger = Ledger::new(&reaper);
@@ -138,38 +138,35 @@ impl Manager {
 
     /// Puts each new generation on probation, and goes back to the previous one if it fails.
     ///
-    /// After the commit, and after the [effects](Self::apply), the [probe](Probe) is called: at once, then every
+    /// After the commit and the [effects](Self::apply), the [probe](Probe) is called: at once, then every
     /// second (ten times, if `duration` is less than ten seconds), and a last time when `duration` is
-    /// over. If it fails, panics, or takes longer than the [timeout](Self::timeout), or if an effect
-    /// failed, the values of the previous generation, which were kept, are published again as a new
-    /// generation: their tasks are started again, effects whose inputs changed back run again, and what
-    /// failed is retired. The report says [`RolledBack`](crate::Outcome::RolledBack), and why.
-    /// Reloaders ([`add`](Self::add)) cannot be undone, so they run when the probation has been passed.
+    /// over. The probation fails if the probe fails, panics or takes longer than the
+    /// [timeout](Self::timeout), or if an effect failed. The manager then publishes the values of the
+    /// previous generation, which it has kept, as a new generation: their tasks are started again, effects
+    /// whose inputs changed back run again, and the values that failed are retired. The report gives
+    /// [`RolledBack`](crate::Outcome::RolledBack) and the reason. Reloaders ([`add`](Self::add)) cannot be
+    /// undone, so they run after the probation has been passed.
     ///
-    /// What has failed is held back: as long as all the sources that changed in it have the
-    /// [stamps](crate::Stamp) that they had, reloads are refused before anything is built from them,
-    /// instead of going forward and back at every trigger. Any edit of one of them counts, also if it
-    /// is edited back. Effects that could not be run when it was rolled back are tried again all the
-    /// same.
+    /// A generation that failed is held back: while all sources that changed in it keep their
+    /// [stamps](crate::Stamp), reloads are rejected before anything is built from them. Without that, every
+    /// trigger would go forward and back again. Any edit of one of these sources counts, even one that
+    /// restores its content. A source without a stamp is ignored, because it does not show that it has been
+    /// edited. Effects that could not run at the rollback are tried again all the same.
     ///
-    /// A [task](crate::Component::runs) that ends the run ([`OnExit::Stop`](crate::OnExit::Stop)) and
-    /// began with the new generation ends the probation instead: it has failed.
+    /// A [task](crate::Component::runs) that began with the new generation and would end the run
+    /// ([`OnExit::Stop`](crate::OnExit::Stop)) fails the probation instead.
     ///
-    /// Whoever asked for the reload waits for the verdict. A reload that is asked for during the
-    /// probation forces it: the probe is called a last time, at once, and then that reload runs. At a
-    /// stop the new generation stays.
+    /// The caller of the reload waits for the verdict. A reload requested during the probation forces the
+    /// verdict: the probe is called a last time, at once, and then that reload runs. A
+    /// [check](crate::Handle::check) requested meanwhile waits for the end of the probation. At a stop the
+    /// new generation stays.
     ///
-    /// [`Status::is_on_probation`](crate::Status::is_on_probation) tells that one is under way.
+    /// [`Status::is_on_probation`](crate::Status::is_on_probation) returns `true` meanwhile. In reports a
+    /// verdict is a step named `probation`. The previous generation is kept whole: its values begin to
+    /// [drain](Self::drain) when the probation has been passed.
     ///
-    /// In reports a verdict is a step named `probation`. By default there is no probation: effects that
-    /// fail make the reload [partial](crate::Outcome::Partial).
-    ///
-    /// What it keeps it keeps whole: the previous values begin to [drain](Self::drain) when the
-    /// probation has been passed. A [check](crate::Handle::check) that is asked for during the
-    /// probation waits for its end. Sources without a stamp do not count in what is held back, because
-    /// nobody can tell whether they have been edited.
-    ///
-    /// Known as *commit confirm* from the configuration of routers.
+    /// By default there is no probation, and effects that fail make the reload
+    /// [partial](crate::Outcome::Partial). Routers know the same idea as *commit confirm*.
     ///
     /// # Panics
     ///
@@ -209,7 +206,7 @@ impl Manager {
     pub fn probation(mut self, duration: Duration, probe: impl Probe) -> Self {
         let name = probation::NAME.into();
         let entry = self.ledger.add(Kind::Probe, &name, self.timeout);
-        // Reports list it beside the components.
+        // Reports list the probation under this name, beside the components.
         assert!(
             self.probation.is_some() || self.check_name(&name).is_ok(),
             "a component has the name under which reports list the probation",
@@ -223,7 +220,7 @@ impl Manager {
         self
     }
 
-    /// The way to ask for reloads and for the status.
+    /// Returns a handle, which requests reloads and reads the status.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -244,10 +241,10 @@ impl Manager {
         Handle(Arc::clone(&self.shared))
     }
 
-    /// Adds a component that is read from outside: a file, or an `async || Ok(value)` closure.
+    /// Adds a component that is read from outside, by a file or an `async || Ok(value)` closure.
     ///
-    /// `.await` reads the first value. Every reload reads it again. See [`Source`]: a closure cannot keep
-    /// state in its captures.
+    /// `.await` reads the first value. Every reload reads it again. A closure cannot keep state in its
+    /// captures (see [`Source`]).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -271,13 +268,13 @@ impl Manager {
 
     /// Adds a component that is computed from others.
     ///
-    /// `.await` builds the first value. A reload builds it again when its [`Inputs`] changed, with
-    /// their new values. Components that do not depend on each other are built concurrently, and on
-    /// all cores if they compute. A build that blocks its thread cannot be stopped: move blocking
-    /// work to `spawn_blocking`.
+    /// `.await` builds the first value. When its [`Inputs`] changed, a reload builds the component again
+    /// from their new values. Components that do not depend on each other are built concurrently, and on
+    /// all cores if they compute. A build that blocks its thread cannot be stopped, so blocking work belongs
+    /// in `spawn_blocking`.
     ///
-    /// Each call gets a fresh copy of the closure: it may move its captures into the future, and what it
-    /// changes in them is gone with the call.
+    /// Each call gets a fresh copy of the closure. It may move its captures into the future, and changes to
+    /// them are lost with the call.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -306,12 +303,15 @@ impl Manager {
 
     /// Adds a collection: a component with one value per key. See [`Each`].
     ///
-    /// `settings` tells from the inputs which keys there are, and the setting of each; `build` makes
-    /// the value of one key. A reload builds the keys that are new and those whose setting is another
-    /// (`PartialEq`), concurrently; all others keep the value that they have, the same instance. One
-    /// that cannot be built refuses the reload, and is named by its key, which is therefore no secret.
-    /// Each call of either function gets a fresh copy of it: what it changes in its captures is gone with
-    /// the call.
+    /// `settings` derives the keys and the setting of each from the inputs; `build` makes the value of one
+    /// key. A reload concurrently builds the keys that are new and those whose setting changed
+    /// (`PartialEq`). All others keep their value, the same instance.
+    ///
+    /// A key that cannot be built rejects the reload. The report names the key, so a key must not be a
+    /// secret.
+    ///
+    /// Each call of either function gets a fresh copy of it, and changes to its captures are lost with the
+    /// call.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -363,12 +363,12 @@ impl Manager {
         Each::new(self, &name.into().into(), &inputs, settings, build)
     }
 
-    /// Adds a component for a setting that only a restart changes: it keeps the value that it had at
-    /// the start.
+    /// Adds a component for a setting that only a restart changes.
     ///
-    /// When the selection is another after a reload, the report and the status list the name as
-    /// [pending](crate::Report::pending_restart), until it is the old one again. The reload is applied
-    /// as any other. What is derived from the handle is therefore never rebuilt because of it.
+    /// The component keeps its first value. When a reload finds another, the report and the status list the
+    /// name as [pending](crate::Report::pending_restart), until the setting has its first value again. The
+    /// reload is applied like any other, and components derived from the handle are never rebuilt because of
+    /// the setting.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -404,14 +404,14 @@ impl Manager {
         Component::pinned(self, &name.into().into(), selection)
     }
 
-    /// Adds an effect that pushes values into something that is not ours, such as a log filter.
+    /// Adds an effect that pushes values into an object outside the manager, such as a log filter.
     ///
-    /// `.await` runs it for the first time. After that it runs, after the commit, whenever its
-    /// [`Inputs`] are others than when it last ran well: so one that failed is tried again by the
-    /// next reload.
+    /// `.await` runs it for the first time. From then on it runs after the commit of each reload in which
+    /// its [`Inputs`] differ from those of its last successful run. So the next reload tries a failed effect
+    /// again.
     ///
-    /// Each run gets a fresh copy of the closure: it may move its captures into the future, and what it
-    /// changes in them is gone with the run.
+    /// Each run gets a fresh copy of the closure. It may move its captures into the future, and changes to
+    /// them are lost with the run.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -431,10 +431,10 @@ impl Manager {
         Apply::new(self, name.into().into(), inputs, effect)
     }
 
-    /// Adds a reloader: an effect that runs in every reload, after the commit.
+    /// Adds a reloader, an effect that runs in every reload after the commit.
     ///
-    /// Lower priorities run first, those of one priority concurrently, and a group that fails stops
-    /// the later ones. See [`Reloader`]: a closure cannot keep state in its captures.
+    /// Lower priorities run first, and reloaders of one priority run concurrently. If one fails, the later
+    /// priorities are skipped. A closure cannot keep state in its captures (see [`Reloader`]).
     ///
     /// ```
     /// use std::time::Duration;
@@ -446,7 +446,7 @@ impl Manager {
     ///
     /// # Panics
     ///
-    /// If the name has control characters, which would tear the log lines that name it.
+    /// If the name has control characters, which would break the log lines that name it.
     #[track_caller]
     pub fn add(
         &mut self,
@@ -468,7 +468,7 @@ impl Manager {
         }
     }
 
-    /// Adds a notifier: what it yields triggers a reload. See [`Notifier`].
+    /// Adds a [`Notifier`], whose triggers lead to reloads.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -492,36 +492,38 @@ impl Manager {
         self.attend(Box::new(notifier));
     }
 
-    /// Reloads while the app runs, and returns when the app has returned.
+    /// Runs the app, reloads meanwhile, and returns after the app has returned.
     ///
-    /// The app is a function that is given the *stop token*. The token works both ways. The manager
-    /// cancels it when the app has to end ([`OnError::Stop`]). Whoever else cancels it tells the
-    /// manager that the end has begun: no reload starts any more, one that can be called off is, and
-    /// all who wait for one are told. So the app should cancel it as soon as it begins to shut down;
-    /// [`run::Group::run_until`](crate::run::Group::run_until) does. Values stay readable, for
-    /// requests that are still being answered.
+    /// The app is a function that receives the *stop token*. The token works both ways: the manager cancels
+    /// it when the app must end ([`OnError::Stop`]), and a cancellation from elsewhere begins the stop. From
+    /// then on no reload starts, a reload that has not committed is abandoned, and every waiting caller gets
+    /// an answer. So the app should cancel the token as soon as it begins to shut down, as
+    /// [`run::Group::run_until`](crate::run::Group::run_until) does. Values stay readable for requests that
+    /// are still being answered.
     ///
-    /// When the app has returned, [tasks](crate::Component::runs) are told to stop, and then components
-    /// that are [retired](crate::Component::retire) or run are closed, with what was built from them,
-    /// dependants first. The [shutdown timeout](Self::shutdown_timeout) limits all of it; an app that has
-    /// not returned at the end of its share is dropped.
+    /// When the app has returned, the manager stops the [tasks](crate::Component::runs). It then closes
+    /// components that are [retired](crate::Component::retire) or run, with everything that was built from
+    /// them, dependants first. The [shutdown timeout](Self::shutdown_timeout) limits all of it; an app that
+    /// has not returned at the end of its share is dropped.
     ///
     /// # Errors
     ///
-    /// The error of the reload or notifier that ended the run ([`OnError::Stop`]), or of the task
-    /// ([`OnExit::Stop`](crate::OnExit::Stop)); else exactly the app's own error; else an [`Error`]
-    /// that names what did not end within the shutdown timeout, the app included, and what is still held
-    /// and so cannot be retired.
+    /// The first of these that exists:
+    ///
+    /// * the error of the reload or notifier ([`OnError::Stop`]) or of the task
+    ///   ([`OnExit::Stop`](crate::OnExit::Stop)) that ended the run;
+    /// * the app's own error, unchanged;
+    /// * an [`Error`] that names everything that did not end within the shutdown timeout, the app included,
+    ///   and the values that cannot be retired because they are still held.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the app, the tasks, the notifiers and a running reload, and answers
-    /// all who wait. Values that have to be retired are dropped instead, which is logged.
+    /// Dropping the future drops the app, the tasks, the notifiers and a running reload, and answers all
+    /// waiting callers. Values that wait to be retired are dropped instead, which is logged.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with time enabled. A panic of the app is caught, and becomes the
-    /// error.
+    /// Outside of a tokio runtime with time enabled. A panic of the app is caught and returned as the error.
     ///
     /// ```
     /// use rekindle::BoxError;
@@ -533,7 +535,7 @@ impl Manager {
     /// let values = limit.clone();
     /// let ended = reload
     ///     .run(async move |stop| {
-    ///         // The app. Its end begins here, and its error is that of the run.
+    ///         // The app begins to shut down, and the run returns its error.
     ///         stop.cancel();
     ///         Err::<(), BoxError>(format!("ended with limit {}", values.load()).into())
     ///     })
@@ -551,21 +553,21 @@ impl Manager {
         run::run(self, app)
     }
 
-    /// Ends what was built, without running an app: for a start-up that fails half-way.
+    /// Retires the components without running an app, for a start-up that fails half-way.
     ///
-    /// Values with a [`retire`](crate::Component::retire) are retired, dependants before what they were
-    /// built from, and reading their components after that panics. Without this they would be dropped
-    /// with the manager. Tasks never start, and reloads that were asked for are answered as
-    /// [stopped](Error::is_stopped).
+    /// Values with a [`retire`](crate::Component::retire) function are retired, dependants before their
+    /// inputs, and reading their components after that panics. A manager that is merely dropped would drop
+    /// these values instead. Tasks never start, and requested reloads return
+    /// [stopped](Error::is_stopped) errors.
     ///
     /// # Errors
     ///
-    /// An [`Error`] that names what did not end within the [shutdown timeout](Self::shutdown_timeout), or
-    /// is still held by the caller.
+    /// An [`Error`] that names what did not end within the [shutdown timeout](Self::shutdown_timeout), and
+    /// the values that the caller still holds.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops what is not retired yet.
+    /// Dropping the future drops the values that are not retired yet.
     ///
     /// ```
     /// use rekindle::{BoxError, Manager};
@@ -589,14 +591,14 @@ impl Manager {
     /// ```
     pub async fn abandon(mut self) -> Result<(), BoxError> {
         self.notifiers.clear();
-        // Nothing is reloaded any more, also not what was asked for before.
+        // Answers the reloads that were requested before, and rejects later ones.
         self.shared.close();
         self.run(async |_| ()).await
     }
 
     pub(crate) fn attend(&mut self, notifier: Box<dyn DynNotifier>) {
         let name = catch(|| notifier.name()).unwrap_or_else(|_| "a notifier".to_owned());
-        // Not refused: a file's notifier is named by its path, which comes from outside.
+        // Escaped instead of rejected: the name of a file's notifier is its path, which comes from outside.
         let name: Arc<str> = Escaped(name).to_string().into();
         let entry = self.ledger.add(Kind::Notifier, &name, Duration::MAX);
         let mut history = self.shared.history();
@@ -625,12 +627,12 @@ impl Manager {
         &mut self.graph
     }
 
-    /// Keeps how values are retired for as long as there may be some.
+    /// Keeps a retire function alive for as long as the reaper may need it.
     pub(crate) fn keep(&mut self, retire: Arc<Retire>) {
         self.retires.push(retire);
     }
 
-    /// Where the slots of the next component will belong.
+    /// Returns the home of the slots of the next component.
     pub(crate) fn home(&self, name: &Arc<str>) -> Home {
         Home {
             name: Arc::clone(name),

@@ -1,4 +1,4 @@
-//! Options of a reloader.
+//! The options of a reloader.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Manager;
 use crate::crew::Entry;
 
-/// A reloader that was added, for options: what [`Manager::add`] gives.
+/// The options of a reloader, as [`Manager::add`] returns them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,13 +32,13 @@ use crate::crew::Entry;
 /// ```
 pub struct Added<'m> {
     pub(super) entry: Arc<Entry>,
-    /// Keeps others from running the manager before the options are set.
+    /// Borrows the manager, so that it cannot run before the options are set.
     pub(super) manager: PhantomData<&'m mut Manager>,
 }
 
 impl Added<'_> {
-    /// How long one run may take (default: [`Manager::timeout`]). Past it the run is dropped, and
-    /// the reload is partial.
+    /// Sets the timeout of one run (default: [`Manager::timeout`]). Past it the run is dropped, and the
+    /// reload is partial.
     pub fn timeout(self, timeout: Duration) {
         self.entry.set_timeout(timeout);
     }

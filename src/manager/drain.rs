@@ -1,4 +1,4 @@
-//! Values that were replaced, have to be retired, and are still held.
+//! Replaced values that wait to be retired because they are still held.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,19 +16,20 @@ use crate::log::event;
 use crate::race::race;
 use crate::woken;
 
-/// How long old values may be held before that is reported, unless [`Manager::drain`] says
-/// otherwise.
+/// The time after which an old value that is still held is reported, unless [`Manager::drain`] sets
+/// another.
 ///
 /// [`Manager::drain`]: crate::Manager::drain
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A value that was replaced and is still held, so that it cannot be
-/// [retired](crate::Component::retire): what [`Status::draining`](crate::Status::draining) and, past
-/// the deadline, [`Report::overdue`](crate::Report::overdue) list.
+/// A value that was replaced and cannot be [retired](crate::Component::retire) because it is still held.
+///
+/// [`Status::draining`](crate::Status::draining) lists all of them, and
+/// [`Report::overdue`](crate::Report::overdue) those past the deadline.
 ///
 /// # Consistency
 ///
-/// Holders are counted while they come and go, so a moment later there may be others.
+/// Holders are counted while they come and go, so the numbers may have changed a moment later.
 ///
 /// `Display` is a phrase: ``component `pool` of generation 3, held for 31.0s by 2 guards and 0 leases``.
 ///
@@ -67,45 +68,45 @@ pub struct Draining {
     guards: usize,
     leases: usize,
     dependants: Vec<Arc<str>>,
-    /// The steps that were given up and still run, as phrases.
+    /// The abandoned steps that still run, as phrases.
     given_up: Vec<String>,
 }
 
 impl Draining {
-    /// The name of the component; of a collection, with the key: `pools[web]`.
+    /// The name of the component, with the key in a collection: `pools[web]`.
     pub fn component(&self) -> &str {
         &self.component
     }
 
-    /// The number of the last generation that had the value; 0 if it was built by a reload that was
-    /// refused, or by a [check](crate::Handle::check).
+    /// The number of the last generation that had the value, or 0 if it was built by a reload that was
+    /// rejected or by a [check](crate::Handle::check).
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// For how long it has been held since it was replaced.
+    /// The time for which it has been held since it was replaced.
     pub fn held_for(&self) -> Duration {
         self.held_for
     }
 
-    /// Whether that is longer than the [drain deadline](crate::Manager::drain).
+    /// Returns `true` if it has been held for as long as the [drain deadline](crate::Manager::drain).
     pub fn is_overdue(&self) -> bool {
         self.overdue
     }
 
-    /// How many guards and snapshots hold it. They hold all values of their generation, so they need
-    /// not be of this component.
+    /// The number of guards and snapshots that hold it. Each holds all values of its generation, so it may
+    /// have been taken for another component.
     pub fn guards(&self) -> usize {
         self.guards
     }
 
-    /// How many leases, readers, and values that were built from it hold it; and a step that was handed
-    /// it, blocks its thread, and was given up. `Display` names those.
+    /// The number of other holders: leases, readers, values that were built from it, and abandoned steps that
+    /// block their thread with it. `Display` names those steps.
     pub fn leases(&self) -> usize {
         self.leases
     }
 
-    /// The components with an old value that is held, too, and may have been built from this one.
+    /// The components with an old value that is also held and may have been built from this one.
     pub fn dependants(&self) -> impl ExactSizeIterator<Item = &str> {
         self.dependants.iter().map(|name| &**name)
     }
@@ -151,7 +152,7 @@ impl fmt::Display for Draining {
     }
 }
 
-/// All of one manager.
+/// All draining values of one manager.
 pub(super) struct Drains {
     pinned: Arc<Pinned>,
     list: Mutex<List>,
@@ -163,26 +164,26 @@ struct List {
     drains: Vec<Drain>,
 }
 
-/// One value that was replaced.
+/// One replaced value.
 pub(super) struct Drain {
     index: usize,
-    /// Of a member of a collection, with its key.
+    /// The name of the component, with the key for a member of a collection.
     component: Arc<str>,
-    /// The components that are built from this one, with their names.
+    /// The components that are built from this one.
     dependants: Arc<[(usize, Arc<str>)]>,
-    /// The steps that are handed values of the component.
+    /// The steps that receive values of the component.
     readers: Arc<[Arc<Entry>]>,
-    /// The last one that had it.
+    /// The last generation that had the value.
     generation: u64,
-    /// When its time to drain began.
+    /// The time at which it was replaced.
     since: Instant,
     slot: Weak<dyn ErasedSlot>,
-    /// Whether it was said that it is overdue.
+    /// `true` if it has been logged as overdue.
     said: bool,
 }
 
 impl Drain {
-    /// What is to drain of a slot: itself, and the members that stay nowhere.
+    /// Returns the drains of an old slot: the slot itself, and its members that the new slot does not have.
     fn of(
         graph: &Graph,
         index: usize,
@@ -222,7 +223,7 @@ impl Drain {
         self.slot.strong_count() > 0
     }
 
-    /// `old` are the components with old values that are held.
+    /// Describes the drain. `old` are the components with old values that are held.
     fn describe(
         &self,
         deadline: Duration,
@@ -233,7 +234,7 @@ impl Drain {
         let held_for = self.since.elapsed();
         let dependants = self.dependants.iter();
         let dependants = dependants.filter(|(index, _)| old.contains(index));
-        // Those that began later were handed another value.
+        // Those that began later received another value.
         let began_before = |since: Instant| since <= self.since;
         let holds = |step: &&Arc<Entry>| step.since().is_some_and(began_before);
         let given_up = self.readers.iter().filter(holds);
@@ -271,8 +272,7 @@ impl Drains {
         self.lock().deadline
     }
 
-    /// To be called when these components of a generation have been replaced for good: their time to
-    /// drain begins.
+    /// Starts the drain of these components of the old generation, once they have been replaced for good.
     pub(super) fn add(&self, graph: &Graph, old: &Generation, new: &Generation, changed: &[usize]) {
         let drains = changed.iter().filter(|&&index| graph.nodes[index].drains);
         self.extend(drains.flat_map(|&index| {
@@ -281,7 +281,7 @@ impl Drains {
         }));
     }
 
-    /// The same for what will never be current.
+    /// Starts the drain of the values of a draft that will never be current.
     pub(super) fn add_unused(&self, graph: &Graph, draft: &Draft) {
         let drains = draft.changed().iter();
         let drains = drains.filter(|&&index| graph.nodes[index].drains);
@@ -303,17 +303,17 @@ impl Drains {
         }
     }
 
-    /// What is still held, in the order in which it was replaced.
+    /// Returns the values that are still held, in the order in which they were replaced.
     pub(super) fn draining(&self) -> Vec<Draining> {
         self.describe(|_, _| true)
     }
 
-    /// What is held past the deadline.
+    /// Returns the values that are held past the deadline.
     pub(super) fn overdue(&self) -> Vec<Draining> {
         self.describe(|drain, deadline| drain.since.elapsed() >= deadline)
     }
 
-    /// Logs what is overdue, each once, for as long as this is polled.
+    /// Logs each overdue value once, for as long as this is polled.
     pub(super) async fn say_what_is_overdue(&self) {
         loop {
             let next = self.next_deadline();
@@ -345,12 +345,12 @@ impl Drains {
         })
     }
 
-    /// Those that are wanted, of what is still held.
+    /// Returns those of the values still held for which `wanted` returns `true`.
     fn describe(&self, mut wanted: impl FnMut(&mut Drain, Duration) -> bool) -> Vec<Draining> {
         if self.lock().drains.is_empty() {
             return Vec::new();
         }
-        // Before the list is locked, so that it is dropped after that.
+        // Taken before the list is locked, so that it is dropped after the list is unlocked.
         let mut generations = self.pinned.generations();
         let mut list = self.lock();
         list.drains.retain(Drain::is_held);

@@ -1,4 +1,4 @@
-//! The way to ask a manager for things.
+//! The handle, through which the app requests reloads, checks, reports and the status.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use super::status::Status;
 use crate::panic::wait_quietly;
 use crate::{Error, Report, Snapshot, Trigger, inside};
 
-/// The way to ask a manager for things. Cloning is cheap, and it may be used from anywhere.
+/// Requests reloads and checks of a manager, and reads its status and reports.
+///
+/// Cloning is cheap, and any thread or task may use it.
 ///
 /// ```
 /// use rekindle::{BoxError, Manager};
@@ -37,21 +39,22 @@ use crate::{Error, Report, Snapshot, Trigger, inside};
 pub struct Handle(pub(super) Arc<Shared>);
 
 impl Handle {
-    /// Asks for a reload, and waits for the report of one that began after this call.
+    /// Requests a reload, and waits for the report of one that began after this call.
     ///
-    /// Any number of callers share one reload. Before [`Manager::run`](crate::Manager::run) it
+    /// Any number of callers share one reload. Called before [`Manager::run`](crate::Manager::run), it
     /// waits for the run to begin.
     ///
     /// # Errors
     ///
-    /// If the reload was refused, partial, rolled back or interrupted ([`Error::report`] has the report); if the
-    /// manager has stopped ([`Error::is_stopped`]); if this is called from inside a reload of the
-    /// same manager, which could never end ([`Error::is_reentrant`]; a task that a build spawned is
-    /// not recognised, and runs into its deadline).
+    /// * The reload was rejected, partial, rolled back or interrupted: [`Error::report`] has the report.
+    /// * The manager has stopped: [`Error::is_stopped`].
+    /// * The call comes from inside a reload of the same manager, and waiting would never end:
+    ///   [`Error::is_reentrant`]. A task that a build spawned is not recognised, so a build that waits for it
+    ///   runs into its deadline.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future cancels nothing: once polled, the reload is made all the same.
+    /// Dropping the future cancels nothing. Once it has been polled, the reload runs all the same.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -73,16 +76,16 @@ impl Handle {
         self.ask(Wanted::Reload, trigger.into()).await
     }
 
-    /// Asks for a reload and does not wait for it. Does nothing once the manager has stopped.
+    /// Requests a reload without waiting for it. Does nothing once the manager has stopped.
     ///
-    /// This may be called from inside a reload: it leads to one more.
+    /// It may be called from inside a reload, and leads to one more.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), rekindle::BoxError> {
     /// # let mut reload = rekindle::Manager::new();
     /// let handle = reload.handle();
-    /// // Nothing has to run yet, and both lead to one reload.
+    /// // The manager need not run yet, and both lead to one reload.
     /// handle.trigger("etcd");
     /// handle.trigger("admin");
     ///
@@ -100,14 +103,14 @@ impl Handle {
         self.0.queue.push(Wanted::Reload, trigger.into());
     }
 
-    /// Asks for a dry run: prepares everything like a reload, reports, and throws it away.
+    /// Requests a dry run: prepares a reload, reports, and drops what was built.
     ///
-    /// Nothing is published and no effect runs, but everything is really built: a component that
-    /// binds a port does bind it for a moment.
+    /// Nothing is published and no effect runs. Everything is really built, though: a component that binds
+    /// a port does bind it for a moment.
     ///
     /// # Errors
     ///
-    /// As for [`reload`](Self::reload); refused means that a reload would be refused.
+    /// As for [`reload`](Self::reload), where rejected means that a reload would be rejected.
     ///
     /// # Cancel safety
     ///
@@ -136,7 +139,7 @@ impl Handle {
         self.ask(Wanted::Check, Trigger::from("check")).await
     }
 
-    /// How the manager is doing.
+    /// Returns the current state of the manager.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -152,7 +155,7 @@ impl Handle {
         self.0.status()
     }
 
-    /// The reports of all reloads and checks from now on.
+    /// Returns a receiver for the reports of all reloads and checks from now on.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -175,7 +178,7 @@ impl Handle {
         Reports(self.0.subscribe())
     }
 
-    /// The current generation, to read several values that belong together.
+    /// Returns the current generation, to read several values that belong together.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -212,9 +215,9 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// Reports as they come: what [`Handle::subscribe`] gives.
+/// A receiver of reports, as [`Handle::subscribe`] returns it.
 ///
-/// Whoever is more than 64 reports behind misses the oldest ones.
+/// A receiver that is more than 64 reports behind misses the oldest ones.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -243,10 +246,10 @@ impl fmt::Debug for Handle {
 pub struct Reports(broadcast::Receiver<Arc<Report>>);
 
 impl Reports {
-    /// How many reports are kept for whoever is slow.
+    /// The number of reports that are kept for a slow receiver.
     pub(super) const KEPT: usize = 64;
 
-    /// The next report; `None` once the manager has stopped and all were given.
+    /// Returns the next report, or `None` once the manager has stopped and every report has been returned.
     ///
     /// # Cancel safety
     ///
@@ -263,7 +266,7 @@ impl Reports {
     ///         let mut reports = handle.subscribe();
     ///         handle.reload("etcd").await?;
     ///         handle.reload("admin").await?;
-    ///         // They are kept for whoever comes late.
+    ///         // Reports are kept for a receiver that comes late.
     ///         let report = reports.next().await.expect("the manager runs");
     ///         assert!(report.triggers().contains("etcd"));
     ///         Ok(())

@@ -1,11 +1,11 @@
-//! How a manager is set up: what is chained to [`Manager::new`].
+//! The options of a manager, chained to [`Manager::new`].
 
 use std::time::Duration;
 
 use super::{Manager, OnError};
 
 impl Manager {
-    /// What a failed reload or notifier means for the run (default: [`OnError::Keep`]).
+    /// Sets the consequence of a failed reload or notifier for the run (default: [`OnError::Keep`]).
     ///
     /// ```
     /// use rekindle::{Manager, OnError};
@@ -26,9 +26,10 @@ impl Manager {
         self
     }
 
-    /// How long a build, an effect or a reloader that is added from now on may take, unless it has a
-    /// timeout of its own (default: 30 s); and each call of the probe of a
-    /// [probation](Self::probation).
+    /// Sets the timeout of each build, effect and reloader (default: 30 s).
+    ///
+    /// It applies to those that are added from now on and have no timeout of their own, and to each call of
+    /// the probe of a [probation](Self::probation).
     ///
     /// ```
     /// use std::future::pending;
@@ -51,15 +52,16 @@ impl Manager {
         self
     }
 
-    /// The time for the whole stop (default: 25 s), from the first of signal, stop and end of the app on.
+    /// Sets the time for the whole stop (default: 25 s).
     ///
-    /// The app, and effects and reloaders that run, have 60 % of it; [tasks](crate::Component::runs) have
-    /// until 80 %, and the [retirement](crate::Component::retire) of the last values has until the end.
-    /// What one leaves over is there for the next. The [`run`](crate::run#shutting-down) module has the
-    /// table, and says what happens to each that is late.
+    /// It begins with the first of: a signal, the stop, and the end of the app. The app, and effects and
+    /// reloaders that run, have 60 % of it. [Tasks](crate::Component::runs) have until 80 %, and the
+    /// [retirement](crate::Component::retire) of the last values has until the end. Time that one leaves
+    /// over goes to the next. The [`run`](crate::run#shutting-down) module has the table, and says what
+    /// happens to each that is late.
     ///
-    /// The number of the outermost manager or [group](crate::run::Group::shutdown_timeout) counts; one
-    /// that runs inside of another has the share of its place there.
+    /// The timeout of the outermost manager or [group](crate::run::Group::shutdown_timeout) counts. One that
+    /// runs inside another has the share of its place there.
     ///
     /// A reload that has not committed yet is abandoned at once.
     ///
@@ -97,14 +99,17 @@ impl Manager {
         self
     }
 
-    /// The drain deadline: how long what was replaced may take to end (default: 30 s).
+    /// Sets the drain deadline, the time that replaced values and tasks have to end (default: 30 s).
     ///
-    /// A value that has to be [retired](crate::Component::retire) and is held for longer is logged, and
-    /// named in [reports](crate::Report::overdue) and in [`Status::draining`](crate::Status::draining);
-    /// it is waited for all the same. So is a retirement that takes longer, which
-    /// [`Status::retiring`](crate::Status::retiring) lists. A [task](crate::Component::runs) that was
-    /// told to stop and has not after this time is dropped, and named in the log. At the end of the
-    /// run, nothing is waited for longer than the [shutdown timeout](Self::shutdown_timeout).
+    /// * A value that waits to be [retired](crate::Component::retire) and is held for longer is logged, and
+    ///   named in [reports](crate::Report::overdue) and in [`Status::draining`](crate::Status::draining). Its
+    ///   retirement still waits for the last holder.
+    /// * A retirement that takes longer is logged and goes on.
+    ///   [`Status::retiring`](crate::Status::retiring) lists it.
+    /// * A [task](crate::Component::runs) that was stopped and has not ended after this time is dropped, and
+    ///   named in the log.
+    ///
+    /// At the end of the run the [shutdown timeout](Self::shutdown_timeout) limits every wait.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -1,6 +1,6 @@
-//! What a failure means for the run.
+//! The consequence of a failure for the run.
 
-/// What a failed reload or notifier means for the run.
+/// The consequence of a failed reload or notifier for the run.
 ///
 /// ```
 /// use rekindle::OnError;
@@ -23,10 +23,10 @@
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnError {
-    /// It is reported, and the app goes on: a refused reload leaves it as good as before, and a
-    /// notifier is asked again with growing pauses (100 ms to 30 s).
+    /// The failure is reported, and the app goes on. A rejected reload leaves it as good as before, and a
+    /// notifier is called again with growing pauses (100 ms to 30 s).
     #[default]
     Keep,
-    /// It ends the run with the error, as slok/reload does.
+    /// The failure ends the run with its error, as slok/reload does.
     Stop,
 }

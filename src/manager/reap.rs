@@ -1,8 +1,8 @@
-//! The task in which old values and errors end, outside of reloads: dropped one after the other,
-//! retired side by side.
+//! The task that ends old values and errors outside of reloads. It drops them one after the other and
+//! retires them concurrently.
 //!
-//! What a value was built from is let go when its retirement has ended. So what is retired next in
-//! a chain of components arrives here only then, whatever the builds kept.
+//! A value keeps its inputs until its retirement has ended. So in a chain of components the next value
+//! to retire arrives here only then, whatever the builds kept.
 
 use std::future::pending;
 use std::pin::pin;
@@ -21,8 +21,8 @@ use crate::log::event;
 use crate::race::{Either, race};
 use crate::woken;
 
-/// An old value that is being [retired](crate::Component::retire): what
-/// [`Status::retiring`](crate::Status::retiring) lists.
+/// An old value that is being [retired](crate::Component::retire), as
+/// [`Status::retiring`](crate::Status::retiring) lists it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,7 +44,7 @@ use crate::woken;
 ///         Ok(())
 ///     })
 ///     .await;
-/// // Nor has the last one ended when the run does.
+/// // The retirement of the last value has not ended, either, when the run ends.
 /// assert!(ended.is_err());
 /// # Ok(())
 /// # }
@@ -68,32 +68,32 @@ impl Retiring {
         retiring.collect()
     }
 
-    /// The name of the component; of a collection, with the key: `pools[web]`.
+    /// The name of the component, with the key in a collection: `pools[web]`.
     pub fn component(&self) -> &str {
         &self.component
     }
 
-    /// How long its function has been running.
+    /// The time for which its function has been running.
     pub fn running_for(&self) -> Duration {
         self.running_for
     }
 }
 
-/// How much is taken from the queue at once.
+/// The most arrivals that are taken from the queue at once.
 const BATCH: usize = 64;
 
-/// Ends old values and errors.
+/// The state of the task that ends old values and errors.
 pub(super) struct Reaping {
     pub(super) arrivals: mpsc::UnboundedReceiver<Arrival>,
     pub(super) to_retire: Arc<ToRetire>,
     pub(super) drains: Arc<Drains>,
     pub(super) ledger: Arc<Ledger>,
-    /// How the app ends values, which know it weakly.
+    /// Keeps alive the app's retire functions, to which values have only weak references.
     pub(super) _retires: Vec<Arc<Retire>>,
 }
 
 impl Reaping {
-    /// Ends values until `end` is cancelled, and then until none is left that has to be retired.
+    /// Ends values until `end` is cancelled, and then until none is left to retire.
     ///
     /// # Cancel safety
     ///
@@ -122,7 +122,7 @@ impl Reaping {
             if let Either::First(()) = race(ended, race(saying.as_mut(), work)).await {
                 ends = true;
             }
-            // Whatever this task has woken has run by now.
+            // The tasks that an earlier poll woke have run by now.
             woken::forget();
             for arrival in arrived.drain(..) {
                 let now = breathe(self.ledger.clock(), &mut turn_began).await;
@@ -145,8 +145,8 @@ impl Reaping {
     }
 }
 
-/// Lets other tasks have their turn, if values have ended for long enough, or if tasks were woken on
-/// this thread. Gives the time.
+/// Yields to other tasks if this turn has been long, or if tasks were woken on this thread. Returns the
+/// time.
 async fn breathe(clock: Clock, turn_began: &mut Moment) -> Moment {
     woken::go_first().await;
     let now = clock.now();

@@ -1,4 +1,4 @@
-//! How a manager is doing.
+//! The status of a manager.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use super::drain::Draining;
 use super::reap::Retiring;
 use crate::{Outcome, Report, StepError};
 
-/// How many reports are kept.
+/// The number of reports that are kept.
 const KEPT: usize = 16;
 
-/// How a manager is doing: what [`Handle::status`](crate::Handle::status) gives.
+/// The state of a manager, as [`Handle::status`](crate::Handle::status) returns it.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -53,72 +53,72 @@ impl Status {
         self.generation
     }
 
-    /// How many components there are.
+    /// The number of components.
     pub fn components(&self) -> usize {
         self.components
     }
 
-    /// Whether the end has begun: no more reloads.
+    /// Returns `true` if the stop has begun, after which no reload starts.
     pub fn is_stopping(&self) -> bool {
         self.stopping
     }
 
-    /// How many reloads have failed since the last one that did not.
+    /// The number of reloads that have failed since the last successful one.
     pub fn consecutive_failures(&self) -> u64 {
         self.history.consecutive_failures
     }
 
-    /// When the last good reload ended.
+    /// The time at which the last successful reload ended.
     pub fn last_success(&self) -> Option<SystemTime> {
         self.history.last_success
     }
 
-    /// When the last reload ended that was refused, partial or rolled back.
+    /// The time at which the last reload ended that was rejected, partial or rolled back.
     pub fn last_failure(&self) -> Option<SystemTime> {
         self.history.last_failure
     }
 
-    /// The reports of the last reloads, at most 16, newest first. Checks are not among them.
+    /// The reports of the last reloads, at most 16, newest first. Checks are not included.
     pub fn reports(&self) -> impl ExactSizeIterator<Item = &Arc<Report>> {
         self.history.reports.iter()
     }
 
-    /// The values that were replaced, have to be [retired](crate::Component::retire) (or may keep
-    /// one that has to be), and are still held; the one that was replaced first comes first.
+    /// The replaced values that are still held and wait to be [retired](crate::Component::retire), or may
+    /// keep such a value alive. The one that was replaced first comes first.
     pub fn draining(&self) -> &[Draining] {
         &self.draining
     }
 
-    /// The old values that nobody holds any more, and whose [retirement](crate::Component::retire) has
-    /// not ended.
+    /// The old values whose last holder has let go and whose [retirement](crate::Component::retire) has not
+    /// ended.
     pub fn retiring(&self) -> &[Retiring] {
         &self.retiring
     }
 
-    /// Whether the current generation is on [probation](crate::Manager::probation).
+    /// Returns `true` if the current generation is on [probation](crate::Manager::probation).
     pub fn is_on_probation(&self) -> bool {
         self.history.on_probation
     }
 
-    /// The names of the [pinned](crate::Manager::pin) settings that have another value now, which only
-    /// a restart brings into effect.
+    /// The names of the [pinned](crate::Manager::pin) settings whose new value takes effect only with a
+    /// restart.
     pub fn pending_restart(&self) -> impl ExactSizeIterator<Item = &str> {
         self.history.pending_restart.iter().map(|name| &**name)
     }
 
-    /// How the [tasks](crate::Component::runs) are doing, those that were told to stop and have not yet
-    /// among them, in the order in which they were started.
+    /// The state of each [task](crate::Component::runs), in the order in which they were started, including
+    /// those that were stopped and have not ended yet.
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = &TaskStatus> {
         self.history.tasks.values()
     }
 
-    /// How the notifiers are doing, in the order in which they were added.
+    /// The state of each notifier, in the order in which they were added.
     pub fn notifiers(&self) -> &[NotifierStatus] {
         &self.history.notifiers
     }
 }
 
-/// How a notifier is doing.
+/// The state of a notifier.
 ///
 /// ```
 /// use rekindle::{BoxError, Notifier, Trigger};
@@ -171,23 +171,23 @@ impl NotifierStatus {
         }
     }
 
-    /// What it calls itself.
+    /// The name that the notifier gives itself.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How often it has failed since its last trigger.
+    /// The number of failures since its last trigger.
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Why it failed last, if it did since its last trigger.
+    /// The last error, if it has failed since its last trigger.
     pub fn error(&self) -> Option<&StepError> {
         self.error.as_ref()
     }
 }
 
-/// How a [task](crate::Component::runs) is doing.
+/// The state of a [task](crate::Component::runs).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -230,35 +230,35 @@ impl TaskStatus {
         }
     }
 
-    /// Takes note that it ended by itself. Gives the error of the last time.
+    /// Records that the task ended by itself, and returns the error of the time before.
     pub(super) fn ended(&mut self, error: Option<&StepError>, restarts: bool) -> Option<StepError> {
         self.failures += 1;
         self.ended = !restarts;
         std::mem::replace(&mut self.error, error.cloned())
     }
 
-    /// The component that it belongs to; of a collection, with the key: `listeners[127.0.0.1:80]`.
+    /// The component that the task belongs to, with the key in a collection: `listeners[127.0.0.1:80]`.
     pub fn component(&self) -> &str {
         &self.component
     }
 
-    /// How often it has ended by itself, well or not, since it was started at a commit.
+    /// The number of times it has ended by itself, with or without an error, since a commit started it.
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Whether it has ended, and is not started again.
+    /// Returns `true` if it has ended and is not started again.
     pub fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Why it ended by itself last, if that was an error or a panic.
+    /// The error or panic with which it last ended by itself, if it was one.
     pub fn error(&self) -> Option<&StepError> {
         self.error.as_ref()
     }
 }
 
-/// What is remembered.
+/// The outcomes of past reloads, and the state of notifiers, tasks and pinned settings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     /// Newest first.
@@ -274,8 +274,8 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Takes note of a reload, and gives the one that is forgotten for it. Checks leave no trace: they
-    /// changed nothing.
+    /// Records a reload, and returns the report that it displaces. A check changes nothing and is not
+    /// recorded.
     pub(super) fn record(&mut self, report: &Arc<Report>) -> Option<Arc<Report>> {
         if report.is_check() {
             return None;
@@ -286,7 +286,7 @@ impl History {
                 self.last_success = ended;
                 self.consecutive_failures = 0;
             }
-            // A stop is nobody's failure.
+            // A stop counts neither as a success nor as a failure.
             Outcome::Interrupted { .. } => {}
             _ => {
                 self.last_failure = ended;
