@@ -1,4 +1,4 @@
-//! The *apply* phase: the effects that are due run concurrently, then the reloaders by priority.
+//! The *apply* phase, which runs the due effects concurrently, then the reloaders by priority.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,15 @@ use crate::crew::{BoxFuture, Crew, Entry, Finished, Made};
 use crate::live::Draft;
 use crate::{Action, Step, StepError};
 
-/// Why the apply phase did not run to its end.
+/// The reason for which the apply phase ended early.
 pub(super) enum Halt {
     Failed,
     Stopped,
 }
 
 impl Transaction<'_> {
-    /// Runs all reloaders by ascending priority, one group at a time, unless what came before failed.
+    /// Runs the reloaders by ascending priority, one group at a time. After a failure or a stop the rest is
+    /// skipped.
     pub(super) async fn run_reloaders(&self, before: Result<(), Halt>) -> Result<(), Halt> {
         let mut halted = before;
         let mut crew = Crew::new(self.core.ledger.clock());
@@ -34,7 +35,7 @@ impl Transaction<'_> {
         halted
     }
 
-    /// Runs the effects that are due.
+    /// Runs the due effects.
     pub(super) async fn run_effects(&self) -> Result<(), Halt> {
         let graph = &self.core.graph;
         if graph.effects.is_empty() {
@@ -44,7 +45,7 @@ impl Transaction<'_> {
         if candidates.is_empty() {
             return Ok(());
         }
-        // Until it has run well, an effect counts as due.
+        // An effect stays due until it has succeeded.
         let done = |index: usize| _ = self.core.due().remove(&index);
         let now = &self.reload.draft;
         let opens = || now.put(Draft::on(&self.core.shared.publication));
@@ -59,7 +60,7 @@ impl Transaction<'_> {
                 done(index);
             });
         });
-        // First all are asked, so that what is left in `due` when this is given up is really due.
+        // All are checked before one starts, so that `due` is exact when the reload is abandoned.
         let mut asked = Vec::new();
         for index in candidates {
             group.crew.breathe().await;
@@ -106,20 +107,19 @@ impl Transaction<'_> {
             .add(Step::new(entry, Action::Skipped, Duration::ZERO));
     }
 
-    /// Whether nothing more may be started.
+    /// Returns `true` if nothing more may be started.
     fn is_stopped(&self) -> bool {
         self.core.shared.stop.is_cancelled() || self.reload.gate.is_given_up()
     }
 }
 
-/// Effects or reloaders that run concurrently. All of them are brought to an end, whatever becomes
-/// of the others.
+/// Effects or reloaders that run concurrently. Each runs to its end, even if others fail.
 struct Group<'a, 'c, E, W> {
     reload: &'a Reload,
     crew: &'c mut Crew<()>,
-    /// The entry of each.
+    /// Returns the entry of a step.
     entry: E,
-    /// Called for each that ran well. The reload may have been given up by then.
+    /// Called for each step that succeeded. The reload may have been abandoned by then.
     note_well: W,
     halted: Result<(), Halt>,
 }
@@ -167,7 +167,7 @@ where
         self.halted = Err(Halt::Failed);
     }
 
-    /// Waits for all.
+    /// Waits for all steps.
     async fn finish(mut self) -> Result<(), Halt> {
         while let Some(finished) = self.crew.next().await {
             self.end(finished);

@@ -1,4 +1,4 @@
-//! Asks a notifier again and again, whatever becomes of it.
+//! Calls a notifier again and again, also after it has failed.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::notify::DynNotifier;
 use crate::panic::Quiet;
 use crate::{Error, StepError, Trigger, woken};
 
-/// A notifier, and where its failures go.
+/// A notifier, with its entry in the ledger and its place in the status.
 pub(super) struct Attended {
     pub(super) notifier: Quiet<Box<dyn DynNotifier>>,
     pub(super) entry: Arc<Entry>,
-    /// Its place in the status.
+    /// The index of its status.
     pub(super) index: usize,
 }
 
 impl Attended {
-    /// Never returns, unless the policy is to stop: then with the first failure.
+    /// Calls the notifier for ever. With [`OnError::Stop`] it returns after the first failure.
     pub(super) async fn run(
         mut self,
         shared: Arc<Shared>,
@@ -40,13 +40,13 @@ impl Attended {
                     backoff.reset();
                     self.note(&shared, None);
                     shared.queue.push(Wanted::Reload, trigger);
-                    // The worker was woken, and the notifier may block this thread. One that is always
-                    // ready must not keep others from running, either.
+                    // The woken worker runs before the notifier may block this thread. Other tasks run
+                    // even if the notifier is always ready.
                     woken::step_back().await;
                 }
                 Err(error) if policy == OnError::Stop => {
                     self.note(&shared, Some(error.clone()));
-                    // Without a receiver the run is over, and nobody needs to be told.
+                    // A send error means that the run is over.
                     let error = Error::notifier(&self.entry.name, error);
                     drop(fatal.send(error));
                     return;
@@ -80,7 +80,7 @@ impl Attended {
         };
         let before = std::mem::replace(&mut status.error, error);
         drop(history);
-        // Not under the lock: an error is the app's.
+        // Dropped after the lock is released, because the error is the app's.
         drop(before);
     }
 }

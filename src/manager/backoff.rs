@@ -1,4 +1,4 @@
-//! Pauses for what fails again and again.
+//! Growing pauses between repeated failures.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// What worked for this long before it failed is not failing in a row.
+/// The time of success after which a failure counts as the first of a new row.
 const STEADY: Duration = Duration::from_secs(60);
 
-/// How long to wait before something that has failed is tried again.
+/// The pause before the next retry.
 pub(super) struct Backoff(Duration);
 
 impl Backoff {
@@ -17,12 +17,12 @@ impl Backoff {
         Self(SHORTEST)
     }
 
-    /// It has worked.
+    /// Starts again with the shortest pause, after a success.
     pub(super) fn reset(&mut self) {
         *self = Self::new();
     }
 
-    /// The pause after a failure, before which it had worked for so long.
+    /// Returns the pause after a failure that came after `worked` of success.
     pub(super) fn next(&mut self, worked: Duration) -> Duration {
         if worked >= STEADY {
             self.reset();

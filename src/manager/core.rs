@@ -1,4 +1,4 @@
-//! Everything that a reload needs, fixed once the app runs.
+//! The parts of a manager that a reload needs, fixed once the app runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,23 +17,23 @@ use crate::live::Generation;
 use crate::panic::Quiet;
 use crate::reloader::DynReloader;
 
-/// Everything that a reload needs, fixed once the app runs.
+/// The parts of a manager that a reload needs, fixed once the app runs.
 pub(super) struct Core {
     pub(super) shared: Arc<Shared>,
     pub(super) graph: Graph,
     pub(super) reloaders: BTreeMap<i32, Vec<Hook>>,
-    /// How many reloaders there are.
+    /// The number of reloaders.
     pub(super) hooks: usize,
     pub(super) ledger: Arc<Ledger>,
     pub(super) tasks: Tasks,
-    /// To the loop: what ends the run.
+    /// Sends the failure that ends the run to the loop.
     pub(super) fatal: mpsc::UnboundedSender<Error>,
     pub(super) policy: OnError,
     pub(super) under_way: UnderWay,
-    /// Effects that have not run well since what they depend on has changed.
+    /// The effects that have not succeeded since their inputs changed.
     pub(super) due: Mutex<BTreeSet<usize>>,
     pub(super) probation: Option<Probation>,
-    /// What failed probation last.
+    /// The stamps of the generation that failed its probation last.
     pub(super) failed_probation: Mutex<Option<HeldBack>>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Hook {
 }
 
 impl Core {
-    /// To be called when these components of that generation have been replaced for good.
+    /// Starts the drain of these components of the old generation, once they have been replaced for good.
     pub(super) fn replaced(&self, old: &Generation, changed: &[usize]) {
         let Shared {
             drains,
@@ -54,7 +54,7 @@ impl Core {
         drains.add(&self.graph, old, &publication.current(), changed);
     }
 
-    /// To be called when the generation that is on probation stays, and this one does not come back.
+    /// Ends the probation of a generation that stays, and starts the drain of the previous one.
     pub(super) fn confirm(&self, previous: &Previous) {
         self.shared.history().on_probation = false;
         self.shared.publication.confirm();

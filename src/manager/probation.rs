@@ -1,8 +1,8 @@
-//! Probation: a new generation has to prove itself, or the previous one is published again.
+//! Probation: a new generation must prove itself, or the previous one is published again.
 //!
-//! The transaction commits, and leaves behind how to go back. It takes that away again when the
-//! probation is passed. If it is still there when the reload is concluded, because the transaction has
-//! ended or was given up, it is gone back to.
+//! The transaction commits, and stores the previous generation in the [`Trial`]. It takes that out again
+//! when the probation is passed. If the previous generation is still there when the reload is concluded,
+//! because the transaction has failed or was abandoned, it is published again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::panic::Quiet;
 use crate::race::{Either, race};
 use crate::{Error, Probe, StepError};
 
-/// The name under which it is reported.
+/// The name of the probation in reports.
 pub(super) const NAME: &str = "probation";
 
-/// How often the probe is called, unless the probation is short.
+/// The interval between calls of the probe, unless the probation is short.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Probation {
@@ -41,32 +41,32 @@ pub(super) fn erased(probe: impl Probe) -> Ask {
     })
 }
 
-/// How to go back to the generation before one that is on probation.
+/// The generation before the one on probation, kept for a rollback.
 pub(super) struct Previous {
     pub(super) generation: Generation,
-    /// The components that changed since.
+    /// The components that have changed since.
     pub(super) changed: Vec<usize>,
-    /// What is held back if it failed.
+    /// The stamps that are held back after a rollback.
     pub(super) stamps: HeldBack,
 }
 
-/// One probation, for the reload, which can pass it, whoever has the last word on the reload, and the
-/// tasks that began with the generation, which can fail it.
+/// One probation. The reload can pass it, the tasks that began with the generation can fail it, and the
+/// worker or supervisor that concludes the reload ends it.
 #[derive(Default)]
 pub(super) struct Trial {
     standing: Mutex<Standing>,
     failed: Notify,
 }
 
-/// How the generation stands.
+/// The state of the new generation.
 #[derive(Default)]
 enum Standing {
-    /// It stays: it has passed, or has not been committed yet.
+    /// The generation has passed, or has not been committed yet.
     #[default]
     Stays,
     OnTrial {
         previous: Previous,
-        /// Why the verdict need not be waited for.
+        /// The failure of a task, which is the verdict.
         failure: Option<Error>,
     },
     RolledBack,
@@ -80,7 +80,7 @@ impl Standing {
         }
     }
 
-    /// What there was of it, if it was on trial.
+    /// Ends the trial with the state `after`, and returns its parts. Does nothing if there is no trial.
     fn end(&mut self, after: Self) -> Option<(Previous, Option<Error>)> {
         match std::mem::replace(self, after) {
             Self::OnTrial { previous, failure } => Some((previous, failure)),
@@ -98,11 +98,11 @@ impl Trial {
         *self.lock() = Standing::OnTrial { previous, failure };
     }
 
-    /// Ends it for the reload itself, unless that was given up.
+    /// Passes the probation, unless the reload was abandoned. Returns the previous generation if it did.
     ///
     /// # Errors
     ///
-    /// If it has failed after all.
+    /// If a task has failed the probation.
     pub(super) fn pass(&self, gate: &Gate) -> Result<Option<Previous>, StepError> {
         let mut passed = Ok(None);
         gate.unless_given_up(|| {
@@ -115,8 +115,8 @@ impl Trial {
         passed.map_err(|error| StepError::error(error.into()))
     }
 
-    /// Ends it for whoever has the last word on the reload. How to go back, if it has not passed, and
-    /// why it would not have.
+    /// Ends the probation when the reload is concluded. If it has not passed, returns the previous
+    /// generation, and the failure of a task, if there is one.
     pub(super) fn end(&self, goes_back: bool) -> Option<(Previous, Option<Error>)> {
         let after = match goes_back {
             true => Standing::RolledBack,
@@ -125,11 +125,11 @@ impl Trial {
         self.lock().end(after)
     }
 
-    /// Lets the generation fail because of something that began with it.
+    /// Fails the generation because a task that began with it has failed.
     ///
     /// # Errors
     ///
-    /// The same, if the generation has passed. If it has failed, nobody cares for one more reason.
+    /// The given error, if the generation has passed. If it has failed already, the error is dropped.
     pub(super) fn fail(&self, error: Error) -> Result<(), Error> {
         let mut standing = self.lock();
         let one_more = match &mut *standing {
@@ -141,20 +141,20 @@ impl Trial {
             Standing::OnTrial { .. } | Standing::RolledBack => Some(error),
         };
         drop(standing);
-        // Not under the lock: there is one of the app's in it.
+        // Dropped after the lock is released, because it contains an error of the app's.
         drop(one_more);
         self.failed.notify_one();
         Ok(())
     }
 
-    /// Waits until it has failed.
+    /// Waits until a task has failed the probation.
     async fn failed(&self) -> StepError {
         loop {
             let failure = self.lock().failure();
             if let Some(error) = failure {
                 return StepError::error(error.into());
             }
-            // A permit that was stored since that look ends this wait at once.
+            // A permit that was stored since `failure` ends this wait at once.
             self.failed.notified().await;
         }
     }
@@ -164,12 +164,12 @@ impl Trial {
     }
 }
 
-/// How a probation ended.
+/// The end of a probation.
 pub(super) enum Verdict {
     Passed,
     Failed(StepError),
-    /// There is none: the reload was given up; or there is a stop, and what is current stays, because
-    /// what fails in a shutdown may fail because of it.
+    /// No verdict, because the reload was abandoned or the manager stops. At a stop the current generation
+    /// stays, because the stop itself may cause a failure.
     Stopped,
 }
 
@@ -183,7 +183,7 @@ impl Probation {
         }
     }
 
-    /// Calls the probe until the time is over or a reload is wanted.
+    /// Calls the probe until the time is over or a reload is requested.
     async fn probe(&self, gate: &Gate, shared: &Shared) -> Verdict {
         let end = Instant::now() + self.duration.min(CENTURY);
         let every = EVERY.min(self.duration / 10).max(Duration::from_millis(1));

@@ -1,12 +1,12 @@
-//! What is asked for: at most one pending reload and one pending check, whoever asks.
+//! The queue of requests: at most one pending reload and one pending check, for any number of callers.
 //!
 //! # Invariants
 //!
 //! 1. A request made at time t is answered by a reload that starts after t: a batch leaves the queue
 //!    *before* its reload starts, and later requests find a new one.
 //! 2. Any number of requests during one reload make one more.
-//! 3. Everyone who waits is answered exactly once: with a report, or, when the batch is dropped, by
-//!    the end of their channel. The queue is closed once, and never opened again.
+//! 3. Each waiting caller is answered exactly once: with a report, or, when the batch is dropped, by the
+//!    end of its channel. A closed queue stays closed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::panic::wake_quietly;
 use crate::{Report, Trigger, Triggers, woken};
 
-/// What is asked for.
+/// The kind of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     Reload,
@@ -31,7 +31,7 @@ pub(super) struct Queue {
 pub(super) struct Asked {
     pub(super) wanted: Wanted,
     pub(super) batch: Batch,
-    /// Whether there was none at first.
+    /// `true` if the queue was empty at first.
     pub(super) waited: bool,
 }
 
@@ -42,7 +42,7 @@ struct State {
     closed: bool,
     reload: Option<Batch>,
     check: Option<Batch>,
-    /// Whether the check goes first, so that neither starves the other.
+    /// `true` if a check goes before a reload. They alternate, so that neither starves the other.
     check_is_next: bool,
 }
 
@@ -50,13 +50,13 @@ struct State {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) triggers: Triggers,
-    /// Apart from the others, because most reloads have but one.
+    /// The first caller. Most reloads have only one, which then needs no `Vec`.
     first: Option<oneshot::Sender<Arc<Report>>>,
     others: Vec<oneshot::Sender<Arc<Report>>>,
 }
 
 impl Batch {
-    /// Forgets those who went away, when there is no room for another one.
+    /// Adds a caller. Removes callers that have gone away before the `Vec` grows.
     fn add(&mut self, caller: oneshot::Sender<Arc<Report>>) {
         if self.first.as_ref().is_none_or(oneshot::Sender::is_closed) {
             self.first = Some(caller);
@@ -70,7 +70,7 @@ impl Batch {
 
     pub(super) fn answer(self, report: &Arc<Report>) {
         for caller in self.first.into_iter().chain(self.others) {
-            // A caller who went away wants no answer.
+            // A send error means that the caller has gone away.
             wake_quietly(|| drop(caller.send(Arc::clone(report))));
             woken::note();
         }
@@ -85,12 +85,12 @@ impl Queue {
         }
     }
 
-    /// Asks without waiting. Does nothing once the queue is closed.
+    /// Adds a request without a caller that waits. Does nothing once the queue is closed.
     pub(super) fn push(&self, wanted: Wanted, trigger: Trigger) {
         self.push_with(wanted, trigger, |_| ());
     }
 
-    /// Asks, and gives the channel on which the report will come.
+    /// Adds a request, and returns the channel on which its report will come.
     pub(super) fn ask(&self, wanted: Wanted, trigger: Trigger) -> oneshot::Receiver<Arc<Report>> {
         let (caller, answer) = oneshot::channel();
         self.push_with(wanted, trigger, |batch| batch.add(caller));
@@ -113,7 +113,7 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// What is asked for next; `None` once the queue is closed.
+    /// Returns the next batch, or `None` once the queue is closed.
     ///
     /// # Cancel safety
     ///
@@ -129,7 +129,7 @@ impl Queue {
                         waited,
                     });
                 }
-                // A permit that was stored between the look and here ends this wait at once.
+                // A permit that was stored since `take` ends this wait at once.
                 Ok(None) => self.arrived.notified().await,
                 Err(Closed) => return None,
             }
@@ -137,7 +137,7 @@ impl Queue {
         }
     }
 
-    /// Waits until a reload is wanted, and leaves it in the queue.
+    /// Waits until a reload is requested, and leaves it in the queue.
     pub(super) async fn reload_is_wanted(&self) {
         while self.lock().reload.is_none() {
             self.arrived.notified().await;
@@ -166,7 +166,7 @@ impl Queue {
         Ok(None)
     }
 
-    /// Answers everyone who waits, now and from now on, that there will be no reload.
+    /// Ends the channels of all waiting callers without a report, and those of later callers at once.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;

@@ -1,4 +1,4 @@
-//! A reload that is under way, as its worker and its supervisor see it, and what is told in the end.
+//! The current reload, as its worker and its supervisor share it, and the report at its end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,47 +17,48 @@ use crate::live::{Draft, DraftCell};
 use crate::report::Log;
 use crate::{Error, Outcome, Report, Step, Triggers};
 
-/// One reload or check, or the way back of a reload that has failed its probation.
+/// One reload or check, or the rollback of a reload that has failed its probation.
 pub(super) struct Reload {
     pub(super) triggers: Triggers,
     pub(super) check: bool,
-    /// Whether it makes up for effects, and no reloader is to come: a way back, or what is held back.
+    /// `true` if only due effects run and no reloader follows: in a rollback, and in a reload that is held
+    /// back.
     only_effects: AtomicBool,
     pub(super) gate: Gate,
     pub(super) log: Log,
     pub(super) warnings: Arc<Warnings>,
     /// The values that it works with.
     pub(super) draft: DraftCell,
-    /// Where to put the names of the pinned components that would be others now.
+    /// The names of the pinned components whose setting has changed, once `prepare` has found them.
     pub(super) pending: Mutex<Option<Arc<[Arc<str>]>>>,
-    /// Where to put how to go back, if it can be on probation.
+    /// The probation, if the manager has one. It keeps the previous generation from the commit on.
     pub(super) trial: Option<Arc<Trial>>,
     pub(super) began: Instant,
-    /// Taken by whoever has the last word.
+    /// Taken by the worker or supervisor that concludes the reload.
     story: Mutex<Option<Story>>,
 }
 
-/// What will be told, and to whom.
+/// The data of the report to come, and the callers that get it.
 struct Story {
     batch: Batch,
     started: SystemTime,
     began: Instant,
-    /// The generation that was current then.
+    /// The number of the generation that was current when the reload began.
     before: u64,
-    /// What was done before it came to going back.
+    /// The steps of the reload before its rollback, once there is one.
     failed: Option<Vec<Step>>,
 }
 
-/// How a reload ended.
+/// The end of a reload.
 #[derive(Clone, Copy)]
 pub(super) enum Ending {
     Outcome(Outcome),
-    /// The manager was stopped meanwhile. What that means, the generation tells.
+    /// The manager was stopped meanwhile. The current generation shows if the reload had committed.
     Interrupted,
 }
 
 impl Ending {
-    /// Whether all that was started has ended by itself.
+    /// Returns `true` if every step that was started has ended by itself.
     pub(super) fn is_clean(self) -> bool {
         matches!(
             self,
@@ -66,12 +67,12 @@ impl Ending {
     }
 }
 
-/// What comes after a reload.
+/// The work that follows a reload.
 pub(super) enum Next {
     Reload,
-    /// Its way back: the effects that are due because of it.
+    /// Its rollback: the effects that are due because of it.
     Back(Arc<Reload>),
-    /// Nothing: it ends the run.
+    /// Nothing: this worker ends.
     End,
 }
 
@@ -100,7 +101,7 @@ impl Reload {
         })
     }
 
-    /// The way back. The reload itself may still be at work; its gate is shut, and its log closed.
+    /// Creates the rollback. The reload itself may still be running, but its gate is shut and its log closed.
     fn back(&self, story: Story) -> Arc<Self> {
         Arc::new(Self {
             triggers: self.triggers.clone(),
@@ -117,9 +118,9 @@ impl Reload {
         })
     }
 
-    /// From here on it does nothing but make up for effects.
+    /// Restricts the rest of the reload to due effects.
     pub(super) fn only_make_up(&self) {
-        // Relaxed: whoever asks has gone through the gate after this.
+        // Relaxed: the lock of the gate is taken after this store and before each load.
         self.only_effects.store(true, Ordering::Relaxed);
     }
 
@@ -127,7 +128,7 @@ impl Reload {
         self.only_effects.load(Ordering::Relaxed)
     }
 
-    /// What has not run yet of its apply phase.
+    /// Returns the steps of its apply phase that have not run yet.
     pub(super) fn to_come(&self, core: &Core) -> Vec<Arc<Entry>> {
         let mut to_come: Vec<_> = core.due_effects().collect();
         if !self.makes_up_only() {
@@ -137,15 +138,15 @@ impl Reload {
         to_come
     }
 
-    /// Lets go of its values, when they will not be current: it changes nothing, or it was given up and a
-    /// step of it that blocks its thread would hold them.
+    /// Drops the values of a reload that will not make them current: it changes nothing, or it was abandoned
+    /// and a step that blocks its thread would hold them.
     pub(super) fn discard(&self, core: &Core) {
         if let Some(draft) = self.draft.take() {
             core.shared.drains.add_unused(&core.graph, &draft);
         }
     }
 
-    /// Ends it, after its gate was shut: tells it, or goes back to the previous generation.
+    /// Ends the reload after its gate was shut: reports it, or goes back to the previous generation.
     pub(super) fn conclude(&self, core: &Core, ending: Ending, steps: Vec<Step>) -> Next {
         let Some(mut story) = self.take() else {
             return Next::End;
@@ -160,7 +161,7 @@ impl Reload {
                 committed: core.shared.publication.number() > story.before,
             },
         };
-        // At a stop, what is current stays: what fails then may fail because of it.
+        // At a stop the current generation stays, because the stop itself may cause a failure.
         let goes_back = outcome == Outcome::Partial && !core.shared.stop.is_cancelled();
         let trial = self.trial.as_ref();
         if let Some((previous, failure)) = trial.and_then(|trial| trial.end(goes_back)) {
@@ -175,7 +176,7 @@ impl Reload {
             }
             core.confirm(&previous);
             if let Some(error) = failure {
-                // It would have ended the run without a probation. Without a receiver the run is over.
+                // Without a probation this would have ended the run. A send error means that it is over.
                 drop(core.fatal.send(error));
             }
         }
@@ -210,12 +211,12 @@ impl Reload {
         if core.policy == OnError::Keep || is_well {
             return Next::Reload;
         }
-        // Without a receiver the run is over, and nobody needs to be told.
+        // A send error means that the run is over.
         drop(core.fatal.send(Error::reload(report)));
         Next::End
     }
 
-    /// What waits for a restart: for a check what would, else what does.
+    /// Returns the pinned settings that wait for a restart, or for a check, those that would.
     fn pending_restart(&self, core: &Core, applied: bool) -> Arc<[Arc<str>]> {
         if core.graph.pinned.is_empty() {
             return Arc::default();
@@ -231,7 +232,8 @@ impl Reload {
         Arc::clone(&history.pending_restart)
     }
 
-    /// Leaves nobody who waits without an answer: that there is none. Lets go of all values.
+    /// Drops the waiting callers' channels without a report, so that each caller gets
+    /// [`Error::is_stopped`]. Drops all values, and keeps the current generation if it is on probation.
     pub(super) fn abandon(&self, core: &Core) {
         drop(self.take());
         self.discard(core);

@@ -1,4 +1,4 @@
-//! The scope: the app in the middle, the manager's loop and the reaper around it.
+//! The scope of a run: the app, and around it the manager's loop and the reaper.
 
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ where
     } = manager;
     let budget = Arc::clone(ledger.budget());
     let running_guard = budget.run();
-    // From here on it does not grow.
+    // The graph does not grow any more.
     graph.shrink();
     drop(names);
     let (policy, closer) = (manager.policy, manager.closer);
@@ -78,14 +78,14 @@ where
         failed_probation: Mutex::default(),
     });
     let tasks = AbandonTasks(&core);
-    // Before the first reload, which may replace them.
+    // Tasks start before the first reload, which may replace them.
     if !shared.stop.is_cancelled() {
         core.tasks.start(&core.graph);
     }
     let serving = serve(Arc::clone(&core), notifiers, closer, failures);
     let serving = Task(tokio::spawn(serving));
 
-    // The app may block this thread, and what was spawned here has to run all the same.
+    // The tasks that were spawned here go first, because the app may block this thread.
     woken::step_back().await;
     let (outcome, cut) = app_within(&budget, app, shared.stop.clone()).await;
     budget.begin();
@@ -102,24 +102,24 @@ where
         failures.close();
         std::iter::from_fn(move || failures.try_recv().ok())
     });
-    // Those of tasks that ended while the app was about to.
+    // The failures of tasks that ended while the app was ending.
     let failures: Vec<Error> = failures.collect();
     drop(tasks);
     close(&core);
-    // What nobody holds any more is ended before this returns. What is still held, by handles that
-    // the app keeps, ends in place when they go.
+    // Values without a holder end before this function returns. Values that the app's handles still
+    // hold end in place when the handles are dropped.
     drop((core, shared));
     budget.set_phase(Phase::Retire);
     end_reaping.cancel();
     match timeout_at(budget.deadline(Phase::Retire), &mut reaping).await {
-        // It may have been gone for long; what came after it ended without being retired.
+        // The reaper may have panicked long ago. Values that arrived later were dropped, not retired.
         Ok(Err(error)) if error.is_panic() => {
             let error = StepError::panicked(error.into_panic());
             event!(ERROR, "the task that ends old values {error}");
         }
         _ => {}
     }
-    // Named while the reaper still is there, and with it the retirements that run.
+    // Collected while the reaper still exists, and with it the running retirements.
     let mut leftovers = cut;
     leftovers.extend(late.iter().map(|(_, phrase)| phrase.clone()));
     leftovers.extend(left_over(&ledger, &late, &to_retire, &drains));
@@ -144,7 +144,7 @@ fn left_over(
     for name in running_names.chain(held.iter().map(Draining::component)) {
         left.remove(name);
     }
-    // A task that blocks its thread is late, and still runs.
+    // A task that blocks its thread is in `late` and in `running`, and is named once.
     let is_late = |entry: &&Arc<Entry>| late.iter().any(|(task, _)| Arc::ptr_eq(task, entry));
     let running = running.iter().filter(|entry| !is_late(entry));
     let running = running.map(ToString::to_string);
@@ -154,7 +154,7 @@ fn left_over(
     running.chain(drops).chain(held).chain(left).collect()
 }
 
-/// Leaves no task behind when the run is dropped, though a reload that blocks may hold the core.
+/// Drops the tasks when the run is dropped, because a reload that blocks its thread may hold the core.
 struct AbandonTasks<'a>(&'a Core);
 
 impl Drop for AbandonTasks<'_> {
@@ -163,9 +163,10 @@ impl Drop for AbandonTasks<'_> {
     }
 }
 
-/// Takes what has to be retired, and what was built from it, out of everybody's reach.
+/// Closes the components that are retired or run, and those built from them, so that no handle reaches
+/// their values any more.
 fn close(core: &Core) {
-    // A worker that was to do it may have been stopped before.
+    // The worker may have been stopped between its commit and its wake.
     core.shared.publication.wake();
     let closing: Vec<_> = core.graph.draining().collect();
     if closing.is_empty() {
@@ -177,8 +178,8 @@ fn close(core: &Core) {
     core.replaced(&last, &closed);
 }
 
-/// What is told is what came first: the failure that ended the run, else how the app ended, else a
-/// failure after that, else what did not end. What is not told is logged.
+/// Returns the first of these errors: the failure that ended the run, the app's error, a later failure,
+/// and an error that names `leftovers`. Logs the others.
 fn conclude(
     failure: Option<Error>,
     outcome: Result<(), BoxError>,
@@ -197,8 +198,8 @@ fn conclude(
     told.map_or(Ok(()), Err)
 }
 
-/// Runs the app, and drops it at the end of its share of the budget. What it came to, and phrases for
-/// what was still running in it when it was dropped.
+/// Runs the app, and drops it at the end of its share of the budget. Returns its outcome, and phrases
+/// for everything that still ran in it when it was dropped.
 async fn app_within<A, Fut>(
     budget: &Arc<Budget>,
     app: A,
@@ -224,7 +225,7 @@ where
     }
 }
 
-/// Runs the app; a panic becomes an error.
+/// Runs the app, and returns a panic as an error.
 async fn guarded<A, Fut>(app: A, stop: CancellationToken) -> Result<(), BoxError>
 where
     A: FnOnce(CancellationToken) -> Fut,

@@ -1,4 +1,4 @@
-//! The manager's loop: triggers in, reloads out, until the stop.
+//! The manager's loop, which answers triggers with reloads until the stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,11 @@ use crate::crew::Kind;
 use crate::race::{Either, race};
 use crate::shutdown::Phase;
 
-/// How often the loop looks whether what it could not stop has ended after all.
+/// The interval at which the loop checks if steps that it could not stop have ended after all.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Answers everyone when the manager goes away, however that happens.
+/// Answers all callers and ends the reports when it is dropped: at the stop, or with the manager or its
+/// run.
 pub(super) struct CloseOnDrop(pub(super) Arc<Shared>);
 
 impl Drop for CloseOnDrop {
@@ -29,12 +30,12 @@ impl Drop for CloseOnDrop {
     }
 }
 
-/// Lets reloads be made until the stop. Gives the failure that ended the run, if one did, and whence
-/// others may come.
+/// Serves reloads until the stop. Returns the failure that ended the run, if there was one, and the
+/// receiver of later failures.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future stops everything that can be stopped at once, and answers everyone.
+/// Dropping the future stops everything that can be stopped at once, and answers all callers.
 pub(super) async fn serve(
     core: Arc<Core>,
     notifiers: Vec<Attended>,
@@ -58,7 +59,7 @@ pub(super) async fn serve(
         }
     };
     core.ledger.budget().begin();
-    // All who wait are told first.
+    // Waiting callers are answered first.
     shared.close();
     supervisor.stop().await;
     drop(closer);
@@ -67,13 +68,13 @@ pub(super) async fn serve(
 }
 
 /// Stops the notifiers, and waits for steps that block their thread, within the app's share of the
-/// shutdown budget. What does not end by then is in the ledger.
+/// shutdown budget. The ledger names those that have not ended by then.
 async fn wind_down(core: &Core, mut attending: JoinSet<()>) {
     let deadline = core.ledger.budget().deadline_inside(Phase::App);
     attending.abort_all();
     let all_gone = async { while attending.join_next().await.is_some() {} };
     let _ = timeout_at(deadline, all_gone).await;
-    // What belongs to values has its time when the app has returned.
+    // Tasks and retirements, which belong to values, have their time after the app has returned.
     let is_running = || {
         let mut running = core.ledger.running().into_iter();
         running.any(|entry| entry.kind.is_step() || entry.kind == Kind::Notifier)

@@ -1,4 +1,4 @@
-//! What handles, the manager's loop and its transactions share.
+//! The state that handles, the manager's loop and its transactions share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,17 +18,17 @@ use crate::panic::wake_quietly;
 use crate::{Outcome, Report};
 
 pub(super) struct Shared {
-    /// Tells one manager of the process from another.
+    /// The number of the manager, unique in the process.
     pub(super) id: u64,
     pub(super) publication: Arc<Publication>,
     pub(super) drains: Arc<Drains>,
     pub(super) queue: Queue,
-    /// Cancelled when the end has begun, by the manager or by the app.
+    /// Cancelled by the manager or the app when the stop begins.
     pub(super) stop: CancellationToken,
     history: Mutex<History>,
-    /// Weak, because what runs keeps it, and nothing else has to.
+    /// Weak, because the manager and its run own the ledger.
     ledger: Weak<Ledger>,
-    /// `None` once there will be no more reports.
+    /// The channel of reports, or `None` once it has ended.
     reports: Mutex<Option<broadcast::Sender<Arc<Report>>>>,
 }
 
@@ -76,13 +76,13 @@ impl Shared {
         }
     }
 
-    /// Takes note of a report and shows it to all observers.
+    /// Records a report, logs it, and sends it to all subscribers.
     pub(super) fn publish(&self, report: &Arc<Report>) {
         let forgotten = self.history().record(report);
-        // Not under the lock: its errors are the app's.
+        // Dropped after the lock is released, because its errors are the app's.
         drop(forgotten);
         match report.outcome() {
-            // A check that finds something, and a stop, are what was asked for.
+            // A rejected check, and a stop, are what the caller requested, so they are no errors.
             Outcome::Rejected if report.is_check() => {
                 event!(WARN, "{report}");
             }
@@ -90,11 +90,11 @@ impl Shared {
             Outcome::Rejected | Outcome::Partial | Outcome::RolledBack => {
                 event!(ERROR, "{report}");
             }
-            // They may come every minute, and have changed nothing.
+            // These may come every minute, and change nothing.
             Outcome::Unchanged | Outcome::Valid => event!(DEBUG, "{report}"),
             Outcome::Applied => event!(INFO, "{report}"),
         }
-        // Not under the lock: those who are woken may want to subscribe.
+        // Sent after the lock is released, because a receiver that is woken may subscribe.
         let reports = {
             let reports = self.reports();
             let heard = reports.as_ref();
@@ -103,18 +103,18 @@ impl Shared {
                 .cloned()
         };
         if let Some(reports) = reports {
-            // An error says that nobody listens.
+            // A send error means that the last receiver is gone.
             wake_quietly(|| drop(reports.send(Arc::clone(report))));
         }
     }
 
-    /// Begins the end, and tells everyone who waits for something.
+    /// Begins the stop, and answers all callers in the queue.
     pub(super) fn close(&self) {
         wake_quietly(|| self.stop.cancel());
         self.queue.close();
     }
 
-    /// There will be no more reports.
+    /// Ends the channel of reports.
     pub(super) fn end_reports(&self) {
         let reports = self.reports().take();
         wake_quietly(|| drop(reports));

@@ -1,9 +1,9 @@
-//! Watches over the worker: each reload comes to an end, and to a truthful report.
+//! The supervisor, which brings each reload to an end and to a truthful report.
 //!
-//! Steps that wait are stopped at their deadline by the reload itself. What the supervisor is for: a
-//! stop, and a step that blocks its thread, and with it the worker, past its deadline. Then it gives
-//! the reload up: the gate keeps the reload from starting anything more, the log is closed, what still
-//! runs is named, and another worker takes over.
+//! The reload itself stops waiting steps at their deadline. The supervisor handles a stop, and a step
+//! that blocks its thread, and with it the worker, past its deadline. Then it abandons the reload: the
+//! gate keeps the reload from starting anything more, the log is closed, the steps that still run are
+//! named, and another worker takes over.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ use crate::{Action, Outcome, Step, inside};
 
 pub(super) struct Supervisor<'a> {
     core: &'a Arc<Core>,
-    /// `None` when it has ended.
+    /// The worker, or `None` once it has ended.
     worker: Option<Task<()>>,
-    /// When to look whether something is overdue.
+    /// The time of the next look for overdue steps. `None` while the supervisor waits to be woken.
     look: Option<Instant>,
 }
 
-/// What the supervisor is to see to.
+/// An event that the supervisor must handle.
 pub(super) enum Due {
     Look,
     WorkerEnded(Result<(), JoinError>),
@@ -59,7 +59,7 @@ impl<'a> Supervisor<'a> {
         self.worker = Some(Task(tokio::spawn(work)));
     }
 
-    /// Waits until there is something to see to.
+    /// Waits for the next event that the supervisor must handle.
     ///
     /// # Cancel safety
     ///
@@ -89,7 +89,7 @@ impl<'a> Supervisor<'a> {
             Due::Look => self.look().await,
             Due::WorkerEnded(ended) => {
                 self.worker = None;
-                // Else there will be no other reload.
+                // A worker that returns has made the last reload.
                 let Err(error) = ended else { return };
                 // The runtime shuts down, or this crate has a bug.
                 event!(ERROR, "a reload broke off: {error}");
@@ -105,7 +105,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Gives up what is overdue, and finds out when to look again.
+    /// Abandons the reload if a step is overdue, and sets the time of the next look.
     async fn look(&mut self) {
         // No step can be overdue before the shortest timeout has passed.
         let begins_now = Instant::now() + self.core.ledger.shortest() + SLACK;
@@ -126,8 +126,8 @@ impl<'a> Supervisor<'a> {
         self.look = Some(ends.fold(begins_now, Instant::min));
     }
 
-    /// Abandons what has not committed, and lets what has go on, for the app's share of the shutdown
-    /// budget.
+    /// Abandons a reload that has not committed. Lets a committed one go on, for the app's share of the
+    /// shutdown budget.
     pub(super) async fn stop(&mut self) {
         let Self { core, .. } = *self;
         core.shared.queue.close();
@@ -150,7 +150,8 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Gives the reload up, because of these or else because of the stop; tells whether it was not over.
+    /// Abandons the reload, because of the `overdue` steps, or of the stop if there are none. Returns `true`
+    /// if it was not over.
     async fn give_up(&mut self, reload: &Arc<Reload>, overdue: Vec<Step>) -> bool {
         let given_up = reload.gate.give_up();
         if let Some(committed) = given_up {
@@ -159,7 +160,7 @@ impl<'a> Supervisor<'a> {
         given_up.is_some()
     }
 
-    /// Tells what is left of a reload that was given up, and replaces the worker.
+    /// Concludes an abandoned reload with the steps that are left of it, and replaces the worker.
     async fn tell_given_up(&mut self, reload: &Arc<Reload>, committed: bool, overdue: Vec<Step>) {
         let Self { core, .. } = *self;
         let ending = match (overdue.is_empty(), committed && !reload.makes_up_only()) {
@@ -168,14 +169,14 @@ impl<'a> Supervisor<'a> {
             (false, false) => Ending::Outcome(Outcome::Rejected),
         };
         let running = running(core, reload);
-        // The worker cannot end them while a step blocks its thread.
+        // The worker cannot abort waiting steps while another step blocks its thread.
         let failed = core.ledger.abort_waiting(reload.began).into_iter();
         let failed = failed.map(|(entry, error, took)| Step::failed(&entry, error, took));
         let running = running.into_iter().map(|(entry, since)| {
             let took = since.map_or(Duration::ZERO, |since| since.elapsed());
             Step::new(&entry, Action::Abandoned, took)
         });
-        // Those that have ended, and whose results the reload has not looked at.
+        // Steps that have ended, but whose results the reload has not logged.
         let ended = core.ledger.made_since(reload.began).into_iter();
         let ended = ended.filter(|entry| entry.kind.is_step());
         let ended = ended.map(|entry| Step::new(&entry, Action::Abandoned, Duration::ZERO));
@@ -202,8 +203,8 @@ impl<'a> Supervisor<'a> {
     }
 }
 
-/// What has failed, if something is overdue: those that block their thread and whose time is up. The
-/// others may do no more than wait for that thread; they have failed only if nothing blocks one.
+/// Returns the steps that have failed, if one is overdue: those that block their thread and whose time is
+/// up. Other late steps may merely wait for that thread, and have failed only if no step blocks one.
 fn overdue(running: &[Running]) -> Vec<Step> {
     let late = |by: Duration| running.iter().filter(move |it| is_late(it, by));
     if late(SLACK).next().is_none() {

@@ -1,5 +1,5 @@
-//! The tasks of components that run: the new one is started at the commit, the old one told to stop,
-//! and both overlap for as long as the old one needs.
+//! The tasks of components that run. The commit starts the new task and stops the old one, and both
+//! overlap for as long as the old one needs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,21 +32,21 @@ pub(super) struct Tasks {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     fatal: mpsc::UnboundedSender<Error>,
-    /// Whether they are told to stop because all ends.
+    /// `true` once the tasks are stopped because the run ends.
     ending: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
-/// The stop tokens of what runs: by component, and in it by the serial number of the value.
+/// The stop tokens of the running tasks, by component, and in it by the serial number of the value.
 type Running = BTreeMap<usize, BTreeMap<u64, CancellationToken>>;
 
 #[derive(Default)]
 struct State {
     running: Running,
     attended: JoinSet<()>,
-    /// Whether none is to be started any more.
+    /// `true` once no task may be started any more.
     ended: bool,
-    /// How many were started by now.
+    /// The number of tasks that have been started.
     started: u64,
 }
 
@@ -65,7 +65,7 @@ impl Tasks {
         }
     }
 
-    /// Starts what runs from the beginning.
+    /// Starts the tasks of the first generation.
     pub(super) fn start(&self, graph: &Graph) {
         let current = self.shared.publication.current();
         for (index, node) in graph.nodes.iter().enumerate() {
@@ -75,8 +75,8 @@ impl Tasks {
         }
     }
 
-    /// This slot is current now, maybe on trial: starts what is new, and tells what is not any more to
-    /// stop.
+    /// Starts the tasks that are new in this slot, which is now current, and stops those that are not in it.
+    /// With a `trial` the generation is on probation.
     pub(super) fn switch(
         &self,
         index: usize,
@@ -88,7 +88,7 @@ impl Tasks {
         if state.ended {
             return;
         }
-        // Those that have ended are forgotten.
+        // Removes the tasks that have ended.
         while state.attended.try_join_next().is_some() {}
         let mut before = state.running.remove(&index).unwrap_or_default();
         let mut now = BTreeMap::new();
@@ -123,18 +123,18 @@ impl Tasks {
         }
         state.running.insert(index, now);
         drop(state);
-        // Wakes tasks, so not under the lock.
+        // Cancelled after the lock is released, because it wakes tasks.
         for stop in before.values() {
             stop.cancel();
             woken::note();
         }
     }
 
-    /// Tells all to stop, and waits for them. Those that have not ended by then are dropped; here they
-    /// are, each with the phrase that names it.
+    /// Stops all tasks and waits for them. Drops those that have not ended at the deadline, and returns
+    /// them, each with the phrase that names it.
     pub(super) async fn end(&self, deadline: Instant) -> Vec<(Arc<Entry>, String)> {
         let (running, mut attended) = self.take();
-        // Release pairs with the Acquire in `overdue`: tasks that are stopped after this have until then.
+        // Release pairs with the Acquire in `overdue`: tasks stopped after this have until `deadline`.
         self.ending.store(true, Ordering::Release);
         let tokens = running.values().flat_map(BTreeMap::values);
         tokens.for_each(CancellationToken::cancel);
@@ -147,7 +147,7 @@ impl Tasks {
         late.collect()
     }
 
-    /// Drops all. Who runs them may be gone while a reload still holds this, because it blocks.
+    /// Drops all tasks. The run may be gone while a reload that blocks its thread still holds `self`.
     pub(super) fn abandon(&self) {
         drop(self.take());
     }
@@ -163,13 +163,13 @@ impl Tasks {
     }
 }
 
-/// A task, started again and again until it is told to stop.
+/// A task with its restarts, until it is stopped.
 struct Attended {
-    /// Its key in the status. A value may have two tasks: one that was told to stop, and one that was
-    /// started again.
+    /// The key in the status. A value may have two tasks: one that was stopped, and one that was started
+    /// again.
     id: u64,
     runnable: Runnable,
-    /// Of the generation with which it began.
+    /// The probation of the generation with which it began.
     trial: Option<Arc<Trial>>,
     stop: CancellationToken,
     ending: Arc<AtomicBool>,
@@ -207,7 +207,7 @@ impl Attended {
         }
     }
 
-    /// Ends the run, or the probation of the generation with which it began.
+    /// Ends the run, or fails the probation of the generation with which the task began.
     fn ends_all(&self, result: &Result<(), StepError>) {
         let error = Error::task(&self.runnable.name, result.as_ref().err().cloned());
         let fatal = match &self.trial {
@@ -218,19 +218,19 @@ impl Attended {
             Ok(()) => self.report(result, format_args!("fails the probation")),
             Err(error) => {
                 self.report(result, format_args!("ends the run"));
-                // Without a receiver the run is over, and nobody needs to be told.
+                // A send error means that the run is over.
                 drop(self.fatal.send(error));
             }
         }
     }
 
-    /// Runs the task. What it came to, unless it was told to stop.
+    /// Runs the task. Returns its result, or `None` if it was stopped.
     async fn once(&mut self) -> Option<Result<(), StepError>> {
         if self.stop.is_cancelled() {
             return None;
         }
         let entry = self.ledger.add(Kind::Task, &self.runnable.name, CENTURY);
-        // Not ours, which the task might cancel, or wait for with a waker that panics.
+        // A token of the task's own, which it may cancel, or wait for with a waker that panics.
         let told = CancellationToken::new();
         let start = || match &self.runnable.start {
             Some(start) => start(told.clone()),
@@ -248,9 +248,9 @@ impl Attended {
             return None;
         }
         wake_quietly(|| told.cancel());
-        // From here on the value is the task's alone, which may let go of it before it ends.
+        // From here on only the task holds the value, and may let go of it before it ends.
         self.runnable.start = None;
-        // The token has woken tasks of the app's, and this one may block its thread now.
+        // The tasks of the app's that the token has woken go first, because this one may block its thread.
         woken::step_back().await;
         let deadline = self.shared.drains.deadline();
         match race(&mut job, self.overdue(deadline)).await {
@@ -260,7 +260,7 @@ impl Attended {
         None
     }
 
-    /// Resolves when a task that was told to stop has had its time. At the end there is another limit.
+    /// Resolves when a stopped task has had its time. At the end of the run [`Tasks::end`] has the limit.
     async fn overdue(&self, deadline: Duration) {
         sleep(deadline).await;
         if self.ending.load(Ordering::Acquire) {
@@ -286,7 +286,7 @@ impl Attended {
         let status = history.tasks.get_mut(&self.id);
         let before = status.and_then(|status| status.ended(result.as_ref().err(), restarts));
         drop(history);
-        // Not under the lock: an error is the app's.
+        // Dropped after the lock is released, because the error is the app's.
         drop(before);
     }
 
@@ -312,7 +312,7 @@ impl Attended {
 impl Drop for Attended {
     fn drop(&mut self) {
         let status = self.shared.history().tasks.remove(&self.id);
-        // Not under the lock: its error is the app's.
+        // Dropped after the lock is released, because its error is the app's.
         drop(status);
     }
 }

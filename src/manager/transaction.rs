@@ -1,7 +1,7 @@
 //! One reload: *prepare → commit → apply*.
 //!
-//! What can be refused goes first, what cannot be undone goes last. Retiring is not done here: the
-//! last one to let go of an old slot sends its value to the reaper.
+//! Steps that can reject the reload go first, steps that cannot be undone go last. Retirement is not part
+//! of it: the last holder that lets go of an old slot sends its value to the reaper.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Transaction<'_> {
         match self.prepare().await {
             Ok(Prepared::Ready) => {}
             Ok(Prepared::HeldBack(source)) => return self.hold_back(source).await,
-            // Whatever failed, the log says so.
+            // The log has the failure.
             _ => return self.discard(Outcome::Rejected),
         }
         let Some(changed) = reload.draft.read(|draft| draft.changed().to_vec()) else {
@@ -57,7 +57,7 @@ impl Transaction<'_> {
             }
         });
         if !committed {
-            // Whoever gave this reload up has reported it.
+            // The supervisor has abandoned this reload and reported it.
             return Ending::Interrupted;
         }
         if any {
@@ -75,7 +75,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Builds what is to be committed, and looks at everything that may refuse it.
+    /// Builds the draft, and checks the pinned settings.
     async fn prepare(&self) -> Result<Prepared, ()> {
         let Self { core, reload } = *self;
         let draft = &reload.draft;
@@ -103,19 +103,19 @@ impl Transaction<'_> {
         Ok(Prepared::Ready)
     }
 
-    /// Ends a reload that changes nothing. What it has built is on its way to be retired.
+    /// Ends a reload that changes nothing. The values that it has built are on their way to be retired.
     fn discard(&self, outcome: Outcome) -> Ending {
         self.reload.discard(self.core);
         Ending::Outcome(outcome)
     }
 
-    /// Refuses what would only fail its probation again.
+    /// Rejects a reload that would only fail its probation again.
     async fn hold_back(&self, source: usize) -> Ending {
         let Self { core, reload } = *self;
         reload.log.add(self.failed_before(source));
         let refused = self.discard(Outcome::Rejected);
-        // What could not be done when it was rolled back is not held back with it. It is no part of
-        // what is refused, so a stop lets it come to its end.
+        // Effects that failed at the rollback are not held back, but tried again. They are not part of
+        // the rejected reload, so a stop lets them run to their end.
         reload.only_make_up();
         if core.graph.effects.is_empty() || reload.check || !reload.gate.commit(|| ()) {
             return refused;
@@ -145,7 +145,7 @@ impl Transaction<'_> {
         Err(Halt::Failed)
     }
 
-    /// What still runs though it was given up, and would have to run again now.
+    /// Returns the failure of an abandoned step that still runs and is needed again.
     fn busy(&self, changed: &[usize]) -> Option<Step> {
         let Self { core, .. } = *self;
         let probe = core.probation.iter().map(|probation| &probation.entry);
@@ -168,8 +168,8 @@ impl Transaction<'_> {
         *core.held_back() = Some(stamps).filter(|stamps| !stamps.is_empty());
     }
 
-    /// Wakes who waits for a change, and runs the effects that are due because of that. One that fails
-    /// stays due.
+    /// Wakes the tasks that wait for a change, and runs the effects that are due because of the rollback. An
+    /// effect that fails stays due.
     pub(super) async fn run_back(&self) -> Ending {
         self.core.shared.publication.wake();
         match self.run_effects().await {
@@ -178,7 +178,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The stamps of these sources, of those that have one.
+    /// Returns the stamps of the changed sources that have one.
     fn stamps(&self, draft: &Draft) -> HeldBack {
         let sources = self.core.graph.sources.iter().copied();
         let changed = sources.filter(|&source| draft.is_changed(source));
@@ -186,7 +186,7 @@ impl Transaction<'_> {
         stamped.flatten().collect()
     }
 
-    /// Why this is refused: it is what failed its probation last.
+    /// Returns the step that rejects a reload because its sources failed their probation last time.
     fn failed_before(&self, source: usize) -> Step {
         let Core {
             graph, probation, ..
@@ -198,8 +198,8 @@ impl Transaction<'_> {
         Step::failed(&probation.entry, error, Duration::ZERO)
     }
 
-    /// Makes the draft current: its values, and its tasks. What depends on them is due. Who waits for a
-    /// change is to be woken after that.
+    /// Makes the draft current, with its values and tasks. Effects that depend on them become due. The
+    /// caller must then wake the tasks that wait for a change.
     fn commit(&self, draft: Draft, trial: Option<&Arc<Trial>>) {
         let Self { core, .. } = *self;
         let previous = draft.base().clone();
@@ -207,7 +207,7 @@ impl Transaction<'_> {
         let changed = draft.commit(trial.is_some());
         core.due().extend(core.graph.effects_of(&changed));
         let current = core.shared.publication.current();
-        // Before the tasks are started, which may fail it.
+        // The trial begins before the tasks start, because they may fail it.
         if let Some(trial) = trial {
             core.shared.history().on_probation = true;
             trial.begin(Previous {

@@ -1,4 +1,4 @@
-//! What is under way, for the supervisor, who looks at it only when something may be overdue.
+//! The current reload, for the supervisor, which looks at it only when a step may be overdue.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,15 +9,14 @@ use super::core::Core;
 use super::reload::Reload;
 use crate::woken;
 
-/// The reload that is under way, if there is one.
+/// The current reload, if there is one.
 ///
-/// Most are over in microseconds, so the supervisor is not told of each. It is woken by the first,
-/// and then looks again and again as often as something may become overdue, until a look finds
-/// nothing under way.
+/// Most reloads are over in microseconds, so not each of them wakes the supervisor. The first one does.
+/// The supervisor then looks again whenever a step may have become overdue, until a look finds no reload.
 #[derive(Default)]
 pub(super) struct UnderWay {
     reload: Mutex<Option<Arc<Reload>>>,
-    /// Whether the supervisor will look.
+    /// `true` if the supervisor will look.
     watched: AtomicBool,
     begun: Notify,
 }
@@ -27,18 +26,18 @@ impl UnderWay {
         self.lock().clone()
     }
 
-    /// To be called before a reload runs code of the app's.
+    /// Makes this the current reload. It must be called before the reload runs code of the app's.
     pub(super) fn begin(&self, reload: &Arc<Reload>) {
         self.replace(reload);
-        // AcqRel, here and in `look_away`: whichever comes second sees what the other one has done
-        // before. So either the supervisor is woken, or it sees this reload.
+        // AcqRel, here and in `look_away`: the second of two swaps sees every write before the first. So
+        // either this one wakes the supervisor, or `look_away` sees this reload.
         if !self.watched.swap(true, Ordering::AcqRel) {
             self.begun.notify_one();
             woken::note();
         }
     }
 
-    /// One that is under way goes over into this one.
+    /// Makes this the current reload, in place of the one before.
     pub(super) fn replace(&self, reload: &Arc<Reload>) {
         let before = self.lock().replace(Arc::clone(reload));
         drop(before);
@@ -48,7 +47,7 @@ impl UnderWay {
         self.lock().take()
     }
 
-    /// Gives up what is under way, and tells those who wait for it that there is no report.
+    /// Abandons the current reload, and ends its callers' channels without a report.
     pub(super) fn abandon(&self, core: &Core) {
         if let Some(reload) = self.end() {
             _ = reload.gate.give_up();
@@ -56,12 +55,12 @@ impl UnderWay {
         }
     }
 
-    /// For the supervisor: waits until it has to look.
+    /// Waits until the supervisor must look.
     pub(super) async fn begun(&self) {
         self.begun.notified().await;
     }
 
-    /// For the supervisor, who has found nothing: tells whether it may wait until it is woken.
+    /// Returns `true` if the supervisor, which has found no reload, may wait until it is woken.
     pub(super) fn look_away(&self) -> bool {
         self.watched.swap(false, Ordering::AcqRel);
         let nothing = self.lock().is_none();

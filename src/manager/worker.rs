@@ -1,7 +1,7 @@
-//! Makes reloads, one after the other, in one task.
+//! The worker, which makes one reload after the other in one task.
 //!
-//! The app's code runs in this task, and so may hang in it or block it. The supervisor watches from
-//! another one; it gives up a reload that takes too long, and replaces the worker.
+//! The app's code runs in this task, and may hang in it or block it. The supervisor watches from another
+//! task, abandons a reload that takes too long, and replaces the worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::inside;
 use crate::race::race;
 use crate::woken;
 
-/// Works until the queue is closed, a reload ends the run, or this is dropped. If there is something
-/// to go back from, it does that first.
+/// Makes reloads until the queue is closed, a reload ends the run, or the future is dropped. If `next` is
+/// a rollback, that comes first.
 pub(super) async fn work(core: Arc<Core>, mut next: Next) {
     let mut turn_began = Instant::now();
     loop {
@@ -38,12 +38,12 @@ async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
     let reload = Reload::new(core, asked);
     if waited {
         *turn_began = reload.began;
-        // What the reload before has woken has had this thread meanwhile.
+        // The tasks that the previous reload woke have had this thread meanwhile.
         woken::forget();
     }
     core.under_way.begin(&reload);
     if core.shared.stop.is_cancelled() {
-        // The supervisor may have looked before this one was there.
+        // The supervisor may have looked before this reload began.
         core.under_way.abandon(core);
         return Next::End;
     }
@@ -54,7 +54,7 @@ async fn make_next(core: &Core, turn_began: &mut Instant) -> Next {
     let ending = inside::reload(core.shared.id, &reload.warnings, transaction.run()).await;
     let next = conclude(core, &reload, ending).await;
     if reload.began.duration_since(*turn_began) > TURN {
-        // There may be a next one for ever: a reloader may trigger one, too.
+        // Reloads may follow each other for ever, such as those that a reloader triggers.
         yield_now().await;
         *turn_began = Instant::now();
     }
@@ -69,19 +69,19 @@ async fn go_back(core: &Core, reload: &Arc<Reload>) -> Next {
 
 async fn conclude(core: &Core, reload: &Reload, ending: Ending) -> Next {
     if !reload.gate.end() {
-        // It was given up, and so was this worker.
+        // The supervisor has abandoned the reload, and this worker with it.
         return Next::End;
     }
     if !ending.is_clean() {
-        // At a stop nothing follows, and the time for telling may be short.
+        // At a stop no reload follows, and the time for the report may be short.
         race(core.shared.stop.cancelled(), let_go(core, reload)).await;
     }
     reload.conclude(core, ending, reload.log.close([]))
 }
 
-/// What did not end well may have left steps behind that were told to end and have not yet, and
-/// the next reload must not meet them. One that is known to block its thread is not waited for; the
-/// ledger says that it still runs.
+/// Waits a moment for aborted steps of a failed reload to end, because the next reload must not meet
+/// them. A step that is known to block its thread is not waited for: the ledger
+/// says that it still runs.
 pub(super) async fn let_go(core: &Core, reload: &Reload) {
     let give_up = Instant::now() + LETTING_GO;
     let may_end = |it: &Running| !(it.0.is_polling() && is_late(it, SLACK));
@@ -90,18 +90,18 @@ pub(super) async fn let_go(core: &Core, reload: &Reload) {
     }
 }
 
-/// A step that runs, and since when; `None` while it waits for a core.
+/// A running step and its start, which is `None` while it waits for a core.
 pub(super) type Running = (Arc<Entry>, Option<Instant>);
 
-/// How long after its deadline a step is taken to block its thread.
+/// The time after its deadline from which on a step is taken to block its thread.
 pub(super) const SLACK: Duration = Duration::from_millis(100);
 
-/// Whether its time has been up for so long.
+/// Returns `true` if the step's time has been up for at least `by`.
 pub(super) fn is_late((entry, since): &Running, by: Duration) -> bool {
     since.is_some_and(|since| since.elapsed() >= entry.timeout() + by)
 }
 
-/// The steps of this reload that run.
+/// Returns the running steps of this reload.
 pub(super) fn running(core: &Core, reload: &Reload) -> Vec<Running> {
     let running = core.ledger.running().into_iter();
     let steps = running.filter(|entry| entry.kind.is_step());
