@@ -10,7 +10,7 @@ use crate::crew::{BoxFuture, Crew, Entry, Finished, Made};
 use crate::live::Draft;
 use crate::{Action, Step, StepError};
 
-/// The reason for which the apply phase ended early.
+/// The cause of an early end of the apply phase.
 pub(super) enum Halt {
     Failed,
     Stopped,

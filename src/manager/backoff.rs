@@ -6,7 +6,7 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The time of success after which a failure counts as the first of a new row.
+/// The time of success after which the pauses start again with the shortest.
 const STEADY: Duration = Duration::from_secs(60);
 
 /// The pause before the next retry.
@@ -22,7 +22,7 @@ impl Backoff {
         *self = Self::new();
     }
 
-    /// Returns the pause after a failure that came after `worked` of success.
+    /// Returns the pause after a failure. `worked` is the time of success before it.
     pub(super) fn next(&mut self, worked: Duration) -> Duration {
         if worked >= STEADY {
             self.reset();

@@ -175,7 +175,7 @@ pub(super) struct Drain {
     readers: Arc<[Arc<Entry>]>,
     /// The last generation that had the value.
     generation: u64,
-    /// The time at which it was replaced.
+    /// The time at which its drain began.
     since: Instant,
     slot: Weak<dyn ErasedSlot>,
     /// `true` if it has been logged as overdue.

@@ -99,7 +99,7 @@ impl Manager {
         self
     }
 
-    /// Sets the drain deadline, the time that replaced values and tasks have to end (default: 30 s).
+    /// Sets the drain deadline, in which replaced values and tasks should end (default: 30 s).
     ///
     /// * A value that waits to be [retired](crate::Component::retire) and is held for longer is logged, and
     ///   named in [reports](crate::Report::overdue) and in [`Status::draining`](crate::Status::draining). Its

@@ -98,7 +98,8 @@ impl Trial {
         *self.lock() = Standing::OnTrial { previous, failure };
     }
 
-    /// Passes the probation, unless the reload was abandoned. Returns the previous generation if it did.
+    /// Passes the probation, and returns the previous generation. Returns `None` if there is no trial, or
+    /// the reload was abandoned.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The task that ends old values and errors outside of reloads. It drops them one after the other and
-//! retires them concurrently.
+//! The task that ends old values and errors outside of reloads. It drops them one after the other, and
+//! runs retirements concurrently.
 //!
 //! A value keeps its inputs until its retirement has ended. So in a chain of components the next value
 //! to retire arrives here only then, whatever the builds kept.

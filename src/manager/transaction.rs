@@ -75,7 +75,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// Builds the draft, and checks the pinned settings.
+    /// Builds the draft, unless it is held back, and compares the pinned settings. Any failure rejects the
+    /// reload.
     async fn prepare(&self) -> Result<Prepared, ()> {
         let Self { core, reload } = *self;
         let draft = &reload.draft;

@@ -80,8 +80,7 @@ async fn conclude(core: &Core, reload: &Reload, ending: Ending) -> Next {
 }
 
 /// Waits a moment for aborted steps of a failed reload to end, because the next reload must not meet
-/// them. A step that is known to block its thread is not waited for: the ledger
-/// says that it still runs.
+/// them. A step that is known to block its thread is not waited for: the ledger says that it still runs.
 pub(super) async fn let_go(core: &Core, reload: &Reload) {
     let give_up = Instant::now() + LETTING_GO;
     let may_end = |it: &Running| !(it.0.is_polling() && is_late(it, SLACK));
