@@ -1,11 +1,11 @@
-//! Text from outside, shown so that it stays within its line: file names, the texts of the app's errors,
-//! triggers, keys. A line break in one of them would tear a log line in two and could forge one; an
-//! escape sequence would reach the terminal.
+//! Escapes text from outside so that it stays within its line: file names, the texts of the app's
+//! errors, triggers, keys. A line break in such a text would split a log line and could forge one, and
+//! an escape sequence would reach the terminal.
 
 use std::fmt::{self, Write};
 
 /// Shows `T` with control characters and the like escaped as in a Rust literal: `\n`, `\u{1b}`.
-/// Whatever is printable stays, quotes and backslashes too; so escaping twice changes nothing.
+/// Printable characters stay, quotes and backslashes too, so escaping twice changes nothing.
 pub(crate) struct Escaped<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {

@@ -1,10 +1,10 @@
 //! Replace the parts of a running service without stopping it.
 //!
 //! A service outlives its configuration: log levels, certificates, pools, limits and routes change
-//! while it runs. Restarting for that drops requests; swapping parts by hand leaves it half old and
-//! half new when the third of five parts fails. rekindle makes a reload a *transaction* over named
-//! parts: all of the new ones are built beside the old ones, then all become current at once, or
-//! nothing has happened.
+//! while it runs. A restart for each change drops requests. Swapping parts by hand leaves the service
+//! half old and half new when the third of five parts fails. rekindle makes a reload a *transaction*
+//! over named parts: it builds all of the new ones beside the old ones, and then makes all of them
+//! current at once. If one cannot be built, nothing changes.
 //!
 //! ```
 //! use rekindle::{BoxError, Manager, Triggers};
@@ -43,58 +43,59 @@
 //! # A tour
 //!
 //! * A [`Manager`] owns the parts and is the scope in which the app runs.
-//! * A *component* is a named value that a function builds: read from outside by a [`Source`]
-//!   (a [file](mod@file), a closure), or derived from other components, from a
-//!   [part](Live::select) of one, or from [several](Inputs).
-//! * [`Live`] is its handle: `load()` reads the current value in some nanoseconds and never waits
-//!   for code of the app's. [`Guard`], [`Lease`], [`Snapshot`] and [`Reader`] are the ways of
-//!   holding on to it.
-//! * An *effect* ([`Manager::apply`]) pushes a value into something that is not ours; a
-//!   [`Reloader`] runs in every reload, in priority groups.
-//! * A component may be more than a value: [`retire`](Component::retire) closes what was replaced (a
-//!   pool), [`runs`](Component::runs) is a task that is replaced with it (a listener, a consumer), and
-//!   [`Manager::each`] keeps one value per key and leaves alone those that did not change.
+//! * A *component* is a named value that a function builds: read from outside by a [`Source`] (a
+//!   [file](mod@file), a closure), or derived from other components, from a [part](Live::select) of
+//!   one, or from [several](Inputs).
+//! * [`Live`] is its handle: `load()` reads the current value in a few nanoseconds and never waits for
+//!   the app's code. [`Guard`], [`Lease`], [`Snapshot`] and [`Reader`] are the ways to hold on to it.
+//! * An *effect* ([`Manager::apply`]) pushes a value into something outside the manager. A [`Reloader`]
+//!   runs in every reload, in priority groups.
+//! * A component can be more than a value: [`retire`](Component::retire) closes the replaced value (a
+//!   pool), [`runs`](Component::runs) is a task that is replaced with the value (a listener, a
+//!   consumer), and [`Manager::each`] keeps one value per key and leaves unchanged ones alone.
 //! * [`Manager::pin`] is for settings that only a restart changes, [`Manager::probation`] for going
 //!   back when a new generation proves unhealthy.
-//! * A [`Notifier`] says when to reload: a [signal](notify::signal), a [file](mod@file), the
+//! * A [`Notifier`] triggers reloads: a [signal](notify::signal), a [file](mod@file), the
 //!   [clock](notify::interval), a channel, a closure.
-//! * A [`Handle`] asks for reloads and dry runs, and tells the [`Status`]; each ends in a
-//!   [`Report`]. [`http::Admin`](crate::http) offers the same over HTTP.
+//! * A [`Handle`] asks for reloads and dry runs, each of which ends in a [`Report`], and returns the
+//!   [`Status`]. [`http::Admin`](crate::http) offers the same over HTTP.
 //! * A [`run::Group`] runs the tasks of the app, which live and end together.
 //!
 //! # One reload
 //!
-//! 1. *Prepare.* Sources are read; what depends on those that changed is built, concurrently, each
-//!    under its deadline. Any error, panic or deadline refuses the reload, and nothing has happened.
-//! 2. *Commit.* One publication makes the new generation current, for all readers at once. New tasks
-//!    are started, and those that they replace told to stop.
-//! 3. *Apply.* Effects that are due, then reloaders by ascending priority. What fails here is
-//!    reported as *partial*, and tried again by the next reload. Where there is a probation, it comes
-//!    between the two, and what fails until its end publishes the previous values again.
-//! 4. *Retire.* Outside of the reload: old values are handed to the function that closes them, or
-//!    dropped, when their last holder lets go, dependants first.
+//! 1. *Prepare.* Sources are read, and what depends on a changed source is built, concurrently, each
+//!    step under its deadline. Any error, panic or missed deadline rejects the reload, and nothing has
+//!    changed.
+//! 2. *Commit.* One publication makes the new generation current for all readers at once. New tasks
+//!    start, and the tasks that they replace are asked to stop.
+//! 3. *Apply.* Effects that are due run, then reloaders by ascending priority. A failure here makes the
+//!    reload *partial*, and the next reload tries again. A probation runs between the effects and the
+//!    reloaders, and a failure before its end publishes the previous values again.
+//! 4. *Retire.* Outside of the reload, old values go to the function that closes them, or are dropped,
+//!    when their last holder lets go, dependants first.
 //!
-//! A trigger that arrives meanwhile leads to exactly one more reload, whatever their number. Whoever
-//! asked is told the outcome of a reload that began after the question.
+//! Triggers that arrive during a reload lead to exactly one more reload, however many they are. A
+//! caller gets the outcome of a reload that began after the call.
 //!
 //! # What it costs
 //!
-//! * Two versions are in memory while a reload is prepared, and for as long as somebody holds the
-//!   old one.
-//! * A `load()` takes about 1.2 times as long as one of arc-swap's, on any number of threads; a [`Reader`]
-//!   not twice as long as a raw pointer. One reloader takes a microsecond. `cargo bench` in the
-//!   repository prints the tables.
-//! * The core is nine crates without a proc macro; the features carry the rest.
+//! * Two versions are in memory while a reload is prepared, and for as long as the app holds the old
+//!   one.
+//! * A `load()` takes about 1.2 times as long as one of arc-swap's, on any number of threads; a
+//!   [`Reader`] takes less than twice as long as a raw pointer. One reloader takes a microsecond.
+//!   `cargo bench` in the repository prints the tables.
+//! * The core has nine dependencies, none of them a proc macro. The features bring the others.
 //!
 //! # What it does not do
 //!
-//! * It does not stop code that blocks its thread: that is given up, named, and left. Where it blocks the
-//!   only thread of a runtime, nobody can tell until it comes back, and then it counts as done.
-//! * It has one thread of its own, which notices what blocks, from the first reload on.
-//! * It does not move a current value out, only one that was replaced; for an exclusive resource keep
-//!   an `Arc<Mutex<_>>` inside the component.
+//! * It does not stop code that blocks its thread: it abandons that step, names it, and leaves it
+//!   running. If the step blocks the only thread of a runtime, it cannot be abandoned before it
+//!   returns, and then it counts as done.
+//! * It has one thread of its own, from the first reload on, which notices steps that block.
+//! * It moves a value out only after it was replaced. For an exclusive resource, keep an
+//!   `Arc<Mutex<_>>` inside the component.
 //! * It does not replace the process. For a new binary, use a socket that is handed over (systemd).
-//! * Signals are heard on Unix only.
+//! * It hears signals on Unix only.
 //!
 //! # Features
 //!

@@ -1,8 +1,9 @@
 //! The one place that emits log events.
 //!
-//! An event runs the app's subscriber on the thread of whoever emits it, in the middle of a reload or of
-//! the end of a run. A subscriber may panic: `tracing_subscriber::fmt` reports a failed write with
-//! `eprintln!`, which panics when standard error is closed, too. A lost line ends nothing.
+//! An event runs the app's subscriber on the thread that emits it, in the middle of a reload or of the
+//! end of a run. A subscriber can panic: `tracing_subscriber::fmt` reports a failed write with
+//! `eprintln!`, which panics, too, when standard error is closed. A lost line must not end the reload
+//! or the run.
 
 use crate::panic::catch;
 
@@ -21,7 +22,7 @@ macro_rules! event {
 
 pub(crate) use event;
 
-/// Calls the subscriber. A panic is not logged, because logging is what failed; the panic hook has
+/// Calls the subscriber. A panic is not logged, because logging is what failed. The panic hook has
 /// printed it.
 pub(crate) fn emit(event: impl FnOnce()) {
     drop(catch(event));

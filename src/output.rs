@@ -1,7 +1,7 @@
-//! What the closures of the app may return.
+//! The types that the closures of the app may return.
 //!
-//! Each trait has one implementation per shape with a *concrete* error, on purpose: with a generic
-//! error the compiler could not infer the type of a closure that ends with `Ok(value)`.
+//! Each trait has one implementation per shape, with a *concrete* error. With a generic error, the
+//! compiler could not infer the type of a closure that ends with `Ok(value)`.
 
 use crate::BoxError;
 
@@ -12,9 +12,9 @@ mod sealed {
     impl Sealed for Result<crate::run::Ended, crate::run::Error> {}
 }
 
-/// What a function that builds a component returns: `Result<T, BoxError>`, and nothing else.
+/// The output of a function that builds a component: `Result<T, BoxError>`, and nothing else.
 ///
-/// `?` turns every error into a [`BoxError`], so this costs a closure only its final `Ok(..)`.
+/// `?` turns every error into a [`BoxError`], so a closure needs only a final `Ok(..)`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,7 +44,7 @@ pub trait Built: sealed::Sealed + Send + 'static {
     /// The value of the component.
     type Value: Send + Sync + 'static;
 
-    /// The value or the reason why there is none.
+    /// Returns the value, or the error that prevented it.
     #[doc(hidden)]
     fn into_result(self) -> Result<Self::Value, BoxError>;
 }
@@ -57,7 +57,7 @@ impl<T: Send + Sync + 'static> Built for Result<T, BoxError> {
     }
 }
 
-/// What an effect (a reloader, an `apply`, the app itself) returns: `()` or `Result<(), BoxError>`.
+/// The output of an effect (a reloader, an `apply`, the app itself): `()` or `Result<(), BoxError>`.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -88,7 +88,7 @@ impl<T: Send + Sync + 'static> Built for Result<T, BoxError> {
     note = "a function with an error type of its own is called in a closure: `async |input| Ok(function(input).await?)`"
 )]
 pub trait Done: sealed::Sealed + Send + 'static {
-    /// Whether it worked.
+    /// Returns the error if the effect failed.
     #[doc(hidden)]
     fn into_result(self) -> Result<(), BoxError>;
 }
@@ -105,8 +105,8 @@ impl Done for Result<(), BoxError> {
     }
 }
 
-/// What the app that [`Manager::run`](crate::Manager::run) surrounds may return: `()`,
-/// `Result<(), BoxError>`, or what a [`run::Group`](crate::run::Group) returns.
+/// The output of the app that [`Manager::run`](crate::Manager::run) surrounds: `()`, `Result<(),
+/// BoxError>`, or the output of a [`run::Group`](crate::run::Group).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -133,7 +133,7 @@ impl Done for Result<(), BoxError> {
     note = "end it with `Ok(())` after the last `?`, or with `;` when it cannot fail"
 )]
 pub trait AppOutput: sealed::Sealed {
-    /// Whether it ended well.
+    /// Returns the error if the app failed.
     #[doc(hidden)]
     fn into_result(self) -> Result<(), BoxError>;
 }

@@ -1,4 +1,4 @@
-//! Calls into the app's code that must not take anything else down.
+//! Calls into the app's code, with panics caught.
 
 use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
@@ -11,29 +11,29 @@ use crate::escape::Escaped;
 use crate::log::event;
 use crate::{StepError, woken};
 
-/// Calls `f`; a panic becomes an error.
+/// Calls `f` and turns a panic into an error.
 ///
-/// What `f` was working on is thrown away after a panic, so no broken state is seen.
+/// Everything that `f` was working on is dropped after a panic, so no broken state is seen.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, StepError> {
     catch_unwind(AssertUnwindSafe(f)).map_err(StepError::panicked)
 }
 
-/// Drops something of the app's; a panic is logged.
+/// Drops a value of the app and logs a panic.
 pub(crate) fn drop_quietly<T>(name: &str, value: T) {
     if let Err(error) = catch(|| drop(value)) {
         event!(ERROR, "dropping a value of `{}` {error}", Escaped(name));
     }
 }
 
-/// Wakes somebody, whose waker may be the app's.
+/// Calls a waker, which can be the app's, and logs a panic.
 pub(crate) fn wake_quietly<R>(wake: impl FnOnce() -> R) {
     if let Err(error) = catch(wake) {
         event!(ERROR, "waking a task {error}");
     }
 }
 
-/// Waits with a waker that catches the panics of the app's one. Where many wait for the same, a panic of
-/// one waker would keep others from being woken.
+/// Waits for `future` with a waker that catches panics of the app's waker. Where several tasks wait for
+/// the same event, a panic of one waker would keep the others from being woken.
 pub(crate) async fn wait_quietly<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
@@ -56,8 +56,8 @@ impl Wake for QuietWaker {
     }
 }
 
-/// Owns something of the app's, and drops it quietly. Each in a `Quiet` of its own, because a second
-/// panic while the first one unwinds would end the process.
+/// Owns a value of the app, and catches and logs the panic of its drop. Each value has a `Quiet` of its
+/// own, because a second panic while the first one unwinds would abort the process.
 pub(crate) struct Quiet<T> {
     name: Arc<str>,
     /// `Some` until the drop.

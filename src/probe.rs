@@ -1,14 +1,14 @@
-//! The question that a probation asks.
+//! Probes: the health checks of a probation.
 
 use std::future::Future;
 
 use crate::stateless::Stateless;
 use crate::{BoxError, Done};
 
-/// Says whether a new generation is well: the probe of a [probation](crate::Manager::probation).
+/// Checks that a new generation is healthy: the probe of a [probation](crate::Manager::probation).
 ///
 /// Every closure of the form `async || ..` that returns `()` or `Result<(), BoxError>` is a probe. It
-/// is cloned for each call, so it cannot change what it captured; a probe that counts, or keeps a
+/// is cloned for each call, so it cannot change what it captured. A probe that counts, or keeps a
 /// connection, captures an `Arc` of that or is a type of its own:
 ///
 /// ```
@@ -42,7 +42,7 @@ use crate::{BoxError, Done};
     note = "a closure is called again and again, so it must not change what it captured, nor move it out: clone it there; to keep state between calls, capture an `Arc<Mutex<_>>` or an atomic in an `Arc`, or implement `Probe` for a type of your own"
 )]
 pub trait Probe: Send + Sync + 'static {
-    /// Returns an error if the generation that is current is not well.
+    /// Returns an error if the current generation is unhealthy.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ pub trait Probe: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when its deadline has passed, or at a stop.
+    /// The future is dropped when its deadline has passed, or when the manager stops.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -65,7 +65,7 @@ pub trait Probe: Send + Sync + 'static {
     fn probe(&self) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
-/// A closure that keeps nothing between two calls (`AsyncFn() -> ()` or `Result<(), BoxError>`).
+/// A closure that keeps no state between calls (`AsyncFn() -> ()` or `Result<(), BoxError>`).
 impl<F, Fut> Probe for F
 where
     F: FnOnce() -> Fut + Stateless<()> + Clone + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Effects of the app's own that run in every reload, in priority groups.
+//! Reloaders: effects of the app that run in every reload, in priority groups.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,15 +9,14 @@ use crate::{BoxError, Done, Triggers};
 
 /// An effect that runs in every reload, after the commit: slok/reload's `Reloader`.
 ///
-/// Reloaders are added with a priority: lower ones first, those of one priority concurrently, and
-/// a group that fails stops the later ones. They read the new generation through plain `load()`.
-/// Prefer a component where something is *computed* from the configuration: it is rebuilt only when
-/// its inputs changed, and a failure there refuses the reload as a whole.
+/// Reloaders are added with a priority. Lower priorities run first, reloaders of one priority run
+/// concurrently, and a group that fails stops the later ones. They read the new generation through
+/// plain `load()`. Prefer a component for anything that is *computed* from the configuration: it is
+/// rebuilt only when its inputs changed, and a failure there rejects the whole reload.
 ///
-/// Every closure of the form `async |triggers: Triggers| ..` that returns `()` or
-/// `Result<(), BoxError>` is a reloader. It is cloned for each call, so it cannot change what it
-/// captured: state that is to last from one reload to the next goes into an `Arc`, or into a type of
-/// its own:
+/// Every closure of the form `async |triggers: Triggers| ..` that returns `()` or `Result<(),
+/// BoxError>` is a reloader. It is cloned for each call, so it cannot change what it captured. Keep
+/// state that lasts from one reload to the next in an `Arc`, or in a type of your own:
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -44,7 +43,7 @@ use crate::{BoxError, Done, Triggers};
     note = "a closure is called again and again, so it must not change what it captured, nor move it out: clone it there; to keep state between calls, capture an `Arc<Mutex<_>>` or an atomic in an `Arc`, or implement `Reloader` for a type of your own"
 )]
 pub trait Reloader: Send + Sync + 'static {
-    /// Brings something of the app's up to date.
+    /// Brings a part of the app up to date.
     ///
     /// # Errors
     ///
@@ -52,7 +51,7 @@ pub trait Reloader: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when its deadline has passed, or its share of the shutdown timeout.
+    /// The future is dropped when its deadline or its share of the shutdown timeout has passed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -67,7 +66,7 @@ pub trait Reloader: Send + Sync + 'static {
     fn reload(&self, triggers: Triggers) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
-/// A closure that keeps nothing between two calls (`AsyncFn(Triggers)`).
+/// A closure that keeps no state between calls (`AsyncFn(Triggers)`).
 impl<F, Fut> Reloader for F
 where
     F: FnOnce(Triggers) -> Fut + Stateless<(Triggers,)> + Clone + Send + Sync + 'static,
@@ -78,7 +77,7 @@ where
     }
 }
 
-/// The object-safe twin.
+/// The object-safe counterpart of [`Reloader`].
 pub(crate) trait DynReloader: Send + Sync {
     fn start(self: Arc<Self>, triggers: Triggers) -> BoxFuture<'static, ()>;
 }

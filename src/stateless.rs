@@ -1,13 +1,13 @@
-//! Closures that keep nothing between two calls.
+//! Closures that keep no state between calls.
 
-/// A closure that neither changes nor gives away what it captured, so that its copies are as good as
-/// it is: the closures that are sources, reloaders, notifiers and probes.
+/// A closure that neither changes nor moves out what it captured, so that its clones are as good as
+/// itself: the closures that are sources, reloaders, notifiers and probes.
 ///
-/// Such a closure is cloned for each call, because only a future that owns what it works with can be
-/// promised to be `Send`. What it changed in its captures would be lost with the clone. `AsyncFn`
-/// refuses that, and cannot be the bound itself: the compiler would say which kind of closure it
-/// expects, and nothing about what to write instead. Through this trait it prints the notes of
-/// `Source`, `Reloader`, `Notifier` and `Probe`.
+/// Such a closure is cloned for each call, because only a future that owns its captures can be promised
+/// to be `Send`. Changes to the captures would be lost with the clone. `AsyncFn` rejects them, but
+/// cannot be the bound itself: the compiler would name the kind of closure that it expects, and not say
+/// what to write instead. Through this trait it prints the notes of `Source`, `Reloader`, `Notifier`
+/// and `Probe`.
 pub trait Stateless<Arguments> {}
 
 #[diagnostic::do_not_recommend]
