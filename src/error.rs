@@ -1,4 +1,4 @@
-//! What can go wrong, in sentences that one can act on.
+//! Errors of a manager, with texts that say what to do.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write};
@@ -14,7 +14,7 @@ mod step;
 pub(crate) use chain::{CHAIN, Chain};
 pub use step::StepError;
 
-/// Any error: what the app's own functions return.
+/// Any error, as the app's own functions return it.
 ///
 /// ```
 /// use rekindle::BoxError;
@@ -31,10 +31,10 @@ pub use step::StepError;
 /// ```
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a manager could not do what it was asked for.
+/// An error of a manager.
 ///
 /// The cause is in [`source`](std::error::Error::source). `Debug` prints the sentence with all its
-/// causes, because that is what a `main` that returns an error shows.
+/// causes, because a `main` that returns an error shows its `Debug` form.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -173,7 +173,7 @@ impl Error {
         }
     }
 
-    /// Whether the reload was refused: what was live before is still live.
+    /// Returns `true` if the reload was rejected and the previous values are still live.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -204,7 +204,7 @@ impl Error {
         self.outcome() == Some(Outcome::Rejected)
     }
 
-    /// Whether the new generation is live, but an effect or reloader failed.
+    /// Returns `true` if the new generation is live, but an effect or reloader failed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -227,11 +227,10 @@ impl Error {
         self.outcome() == Some(Outcome::Partial)
     }
 
-    /// Whether the new generation failed its [probation](crate::Manager::probation), so that the
-    /// previous values are live.
+    /// Returns `true` if the new generation failed its [probation](crate::Manager::probation) and the
+    /// previous values are live again.
     ///
-    /// A reload that was refused because the same has failed probation before is
-    /// [rejected](Self::is_rejected).
+    /// A later reload that would bring the same values again is [rejected](Self::is_rejected).
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -260,7 +259,7 @@ impl Error {
         self.outcome() == Some(Outcome::RolledBack)
     }
 
-    /// Whether the manager stopped: before the reload began, or in the middle of it.
+    /// Returns `true` if the manager stopped before the reload began, or in the middle of it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -277,7 +276,8 @@ impl Error {
             || matches!(self.outcome(), Some(Outcome::Interrupted { .. }))
     }
 
-    /// Whether a reload was asked for, and waited for, from inside a reload: it could never end.
+    /// Returns `true` if a reload was asked for, and waited for, from inside a reload: it could never
+    /// end.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -313,7 +313,7 @@ impl Error {
     /// let mut reload = Manager::new().shutdown_timeout(Duration::from_millis(20));
     /// reload.add(0, "flush", async move |_| {
     /// #     began.send(()).await?;
-    ///     // It blocks its thread, so nobody can stop it.
+    ///     // It blocks its thread, so the manager cannot stop it.
     ///     std::thread::sleep(Duration::from_millis(500));
     ///     Ok(())
     /// });
@@ -349,7 +349,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A name that was refused may have anything in it.
+        // A rejected name can contain any characters.
         let f = &mut Escaping(f);
         match &*self.0 {
             Kind::Start {

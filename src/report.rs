@@ -1,4 +1,4 @@
-//! What one reload did.
+//! The report of one reload.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ mod keys;
 
 pub use keys::KeyCounts;
 
-/// What one reload, or one [`check`](crate::Handle::check), did.
+/// The report of one reload, or of one [`check`](crate::Handle::check).
 ///
-/// It lists each component, effect and reloader that was touched, and counts the others. It never
-/// holds a value of the app's; of errors it has what the app's own functions said.
+/// It lists each component, effect and reloader that was touched, and counts the other components. It
+/// never holds a value of the app. Of errors it has what the app's own functions returned.
 ///
 /// `Display` is one line, made for a log:
 ///
@@ -22,13 +22,13 @@ pub use keys::KeyCounts;
 /// reload applied: triggers=sighup generation=7 rebuilt=config,printer unchanged=curler took=1.3ms
 /// ```
 ///
-/// Behind the name of a collection, its [`KeyCounts`] are in parentheses. Control characters in what
-/// comes from outside, such as the text of an error, are escaped.
+/// The [`KeyCounts`] of a collection follow its name in parentheses. Control characters in text from
+/// outside, such as the text of an error, are escaped.
 ///
 /// The manager logs this line when the reload has ended. The level is `ERROR` for a reload that was
-/// rejected, partial or rolled back, `WARN` for a rejected check and for what a stop interrupted,
-/// `INFO` for an applied reload, and `DEBUG` for an unchanged reload and for a check that finds nothing
-/// wrong, because these may come every minute and have changed nothing.
+/// rejected, partial or rolled back, `WARN` for a rejected check and for a reload that a stop
+/// abandoned, `INFO` for an applied reload, and `DEBUG` for an unchanged reload and for a check that
+/// finds nothing wrong, because these can come every minute and have changed nothing.
 ///
 /// ```
 /// use rekindle::{Action, Outcome};
@@ -75,7 +75,7 @@ pub struct Report {
     pub(crate) pending_restart: Arc<[Arc<str>]>,
 }
 
-/// How a reload ended.
+/// The way in which a reload ended.
 ///
 /// ```
 /// use rekindle::Outcome;
@@ -96,25 +96,25 @@ pub struct Report {
 pub enum Outcome {
     /// A new generation is current, and all effects were run.
     Applied,
-    /// Nothing had changed: no new generation. Reloaders have run all the same.
+    /// Nothing had changed, so there is no new generation. Reloaders have run all the same.
     Unchanged,
-    /// The answer of a check: a reload would be applied now.
+    /// The result of a check: a reload would be applied now.
     Valid,
-    /// Nothing happened: what was prepared was thrown away, all is as it was before.
+    /// Nothing happened: what was prepared was abandoned, and everything is as it was before.
     Rejected,
-    /// What had changed is current, but an effect or reloader failed, and later ones did not run.
+    /// The changes are current, but an effect or reloader failed, and later ones did not run.
     Partial,
     /// The new generation failed its [probation](crate::Manager::probation), and the previous values
-    /// were published again, as a generation of a new number. [`Report::failure`] is why.
+    /// were published again, as a generation with a new number. [`Report::failure`] is the cause.
     RolledBack,
-    /// The manager was stopped meanwhile.
+    /// The manager was stopped during the reload.
     Interrupted {
-        /// Whether the new generation had become current before the stop.
+        /// `true` if the new generation had become current before the stop.
         committed: bool,
     },
 }
 
-/// What one reload did to one component, effect or reloader.
+/// The effect of one reload on one component, effect or reloader.
 ///
 /// ```
 /// use rekindle::Action;
@@ -149,7 +149,7 @@ pub struct Step {
     pub(crate) keys: Option<Box<KeyCounts>>,
 }
 
-/// What was done to one component, effect or reloader.
+/// The action of a reload on one component, effect or reloader.
 ///
 /// ```
 /// use rekindle::Action;
@@ -175,22 +175,22 @@ pub struct Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
-    /// A component was built anew (in a refused reload: and thrown away again).
+    /// A component was built anew. If the reload was rejected, the new value never became current.
     Rebuilt,
-    /// A component was looked at, and what it is made from had not changed.
+    /// A component was looked at, and its source or its inputs had not changed.
     Unchanged,
     /// An effect or a reloader ran.
     Ran,
-    /// It failed: [`Step::error`] says why.
+    /// It failed, and [`Step::error`] is the cause.
     Failed,
-    /// It was being worked on when something else failed or the manager was stopped.
+    /// It was running when something else failed or the manager was stopped.
     Abandoned,
     /// An effect or reloader was due, but something before it failed or the manager was stopped.
     Skipped,
 }
 
 impl Report {
-    /// Why the reload was wanted.
+    /// The triggers that the reload answers.
     pub fn triggers(&self) -> &Triggers {
         &self.triggers
     }
@@ -200,17 +200,17 @@ impl Report {
         self.generation
     }
 
-    /// How it ended.
+    /// The outcome of the reload.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// Whether this was a check (a dry run) and no reload.
+    /// Returns `true` if this was a check (a dry run) instead of a reload.
     pub fn is_check(&self) -> bool {
         self.check
     }
 
-    /// Whether it ended well: applied, unchanged, or found valid.
+    /// Returns `true` if the reload ended well: applied, unchanged, or found valid.
     pub fn is_success(&self) -> bool {
         matches!(
             self.outcome,
@@ -218,17 +218,17 @@ impl Report {
         )
     }
 
-    /// When it began, by the wall clock.
+    /// The beginning of the reload, by the wall clock.
     pub fn started(&self) -> SystemTime {
         self.started
     }
 
-    /// How long it took from its beginning to its end.
+    /// The time from the beginning of the reload to its end.
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// What was touched, in the order in which it was finished.
+    /// The steps of the reload, in the order in which they finished.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
@@ -238,27 +238,27 @@ impl Report {
         self.warnings.iter().map(|warning| &**warning)
     }
 
-    /// How many components were not touched: nothing that they depend on had changed, or the reload
-    /// ended before it was their turn.
+    /// The number of components that were not touched, because nothing that they depend on had changed,
+    /// or because the reload ended before their turn.
     pub fn untouched(&self) -> usize {
         self.untouched
     }
 
     /// The names of the [pinned](crate::Manager::pin) settings that have another value now (for a
-    /// check: would have), which only a restart brings into effect.
+    /// check: would have). Only a restart brings that value into effect.
     pub fn pending_restart(&self) -> impl ExactSizeIterator<Item = &str> {
         self.pending_restart.iter().map(|name| &**name)
     }
 
-    /// The values of earlier generations that were held past the
-    /// [drain deadline](crate::Manager::drain) when the reload ended, so that they could not be
-    /// [retired](crate::Component::retire); whichever reload replaced them.
+    /// The values of earlier generations that were held past the [drain
+    /// deadline](crate::Manager::drain) when the reload ended, so that they could not be
+    /// [retired](crate::Component::retire), whichever reload replaced them.
     pub fn overdue(&self) -> &[Draining] {
         &self.overdue
     }
 
-    /// The first step with this name, if it was touched. Components and effects have names of their
-    /// own; reloaders may share one.
+    /// The first step with this name; `None` if it was not touched. Each component and effect has a
+    /// name of its own, but reloaders can share one.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name() == name)
     }
@@ -270,22 +270,22 @@ impl Report {
 }
 
 impl Step {
-    /// The name that it was added with.
+    /// The name with which the component, effect or reloader was added.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What was done.
+    /// The action taken.
     pub fn action(&self) -> Action {
         self.action
     }
 
-    /// How long it took.
+    /// The time that the step took.
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// Why it failed, if it did.
+    /// The error, if the step failed.
     pub fn error(&self) -> Option<&StepError> {
         self.error.as_ref()
     }
@@ -393,33 +393,33 @@ impl fmt::Display for Report {
     }
 }
 
-/// Collects the steps of one reload while it runs, for whoever writes its report in the end: the
-/// reload itself, or its supervisor when it was given up.
+/// Collects the steps of one reload while it runs. The reload itself writes its report from it, or the
+/// supervisor if the reload was abandoned.
 pub(crate) struct Log(Mutex<Option<Vec<Step>>>);
 
 impl Log {
-    /// With room for so many steps.
+    /// A log with room for this many steps.
     pub(crate) fn with_capacity(steps: usize) -> Self {
         Self(Mutex::new(Some(Vec::with_capacity(steps))))
     }
 
-    /// Does nothing once the log is closed.
+    /// Adds a step, unless the log is closed.
     pub(crate) fn add(&self, step: Step) {
         if let Some(steps) = &mut *self.lock() {
             steps.push(step);
         }
     }
 
-    /// Like [`add`](Self::add) for a step that may be there: then a failure replaces what it came to
-    /// before.
+    /// Like [`add`](Self::add) for a step that can be in the log already: a failure then replaces its
+    /// earlier result.
     pub(crate) fn amend(&self, step: Step) {
         if let Some(steps) = &mut *self.lock() {
             amend(steps, step);
         }
     }
 
-    /// Closes the log, and [amends](Self::amend) it by `rest`: what a reload that was given up still
-    /// brings to an end is not told any more.
+    /// Closes the log, and [amends](Self::amend) it by `rest`. Steps that an abandoned reload ends
+    /// later are not recorded.
     pub(crate) fn close(&self, rest: impl IntoIterator<Item = Step>) -> Vec<Step> {
         let mut steps = self.lock().take().unwrap_or_default();
         rest.into_iter().for_each(|step| amend(&mut steps, step));
@@ -443,7 +443,7 @@ fn amend(steps: &mut Vec<Step>, step: Step) {
 impl Step {
     pub(crate) fn new(entry: &Entry, action: Action, took: Duration) -> Self {
         Self {
-            // The entry's own, by which the step is known again.
+            // The entry's own `Arc`, because `amend` compares names by pointer.
             name: Arc::clone(&entry.name),
             is_component: entry.kind == Kind::Component,
             action,

@@ -1,4 +1,4 @@
-//! Why a reload is wanted.
+//! Triggers: the reasons for a reload.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::escape::Escaped;
 
-/// How many different triggers one reload names; those beyond are counted.
+/// The number of different triggers that one reload names. Those beyond it are counted.
 const NAMED: usize = 16;
 
-/// Why a reload is wanted: a short name such as `sighup`, `http` or `file`.
+/// The reason for a reload: a short name such as `sighup`, `http` or `file`.
 ///
 /// `Display` escapes control characters, so that a name from outside stays within its log line.
 ///
@@ -56,10 +56,10 @@ impl fmt::Debug for Trigger {
     }
 }
 
-/// All the [`Trigger`]s that one reload answers, in the order in which they arrived.
+/// The [`Trigger`]s that one reload answers, in the order in which they arrived.
 ///
-/// A trigger that arrives while a reload runs leads to exactly one more, which carries all that
-/// arrived. At most 16 different ones are named. Cloning is cheap.
+/// Triggers that arrive while a reload runs lead to exactly one more reload, which carries all of them.
+/// At most 16 different ones are named. Cloning is cheap.
 ///
 /// ```
 /// use rekindle::{Trigger, Triggers};
@@ -74,10 +74,10 @@ pub struct Triggers(Arc<List>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct List {
-    /// Apart from the others, because most reloads have but one.
+    /// Outside of `others`, which needs no allocation for the one trigger of most reloads.
     first: Option<Trigger>,
     others: Vec<Trigger>,
-    /// Arrivals that found no room for their name.
+    /// The number of arrivals that found no room for their name.
     unnamed: u64,
     total: u64,
 }
@@ -89,7 +89,7 @@ impl List {
 }
 
 impl Triggers {
-    /// The different triggers, at most 16, in the order in which they arrived first.
+    /// The different triggers, at most 16, in the order of their first arrival.
     ///
     /// ```
     /// use rekindle::{Trigger, Triggers};
@@ -107,7 +107,7 @@ impl Triggers {
         })
     }
 
-    /// Whether one of the named triggers has this name.
+    /// Returns `true` if one of the named triggers has this name.
     ///
     /// ```
     /// let triggers = rekindle::Triggers::from(rekindle::Trigger::from("file"));
@@ -117,7 +117,7 @@ impl Triggers {
         self.0.named().any(|trigger| trigger.as_str() == name)
     }
 
-    /// How many arrived in all, repetitions included.
+    /// The number of arrivals, repetitions included.
     ///
     /// ```
     /// use rekindle::{Trigger, Triggers};
@@ -129,7 +129,7 @@ impl Triggers {
         self.0.total
     }
 
-    /// How many arrived that are not named, because 16 different ones were there before them.
+    /// The number of arrivals that are not named, because 16 different triggers arrived before them.
     ///
     /// ```
     /// use rekindle::{Trigger, Triggers};

@@ -6,8 +6,8 @@ use std::fmt;
 use crate::escape::Escaped;
 use crate::panic::catch;
 
-/// An error with its causes, in one line, whatever its code does: an error of the app's may panic
-/// when it is asked for its text or its cause, and whoever answers or logs must not.
+/// An error with its causes, in one line. The app's `Display` and `source` can panic, and a panic must
+/// not reach the code that answers or logs, so both are called under [`catch`].
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {
@@ -16,10 +16,10 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// How many errors of a chain are looked at: one that leads back to itself has an end there.
+/// The number of errors of a chain that are read, which bounds a chain that leads back to itself.
 pub(crate) const CHAIN: usize = 64;
 
-/// The texts of an error and of its causes, outermost first, each of one line. There is at least one.
+/// The texts of an error and of its causes, outermost first, one line each. There is at least one.
 pub(super) fn texts(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut texts = Vec::new();
     let mut next = Some(error);

@@ -1,4 +1,4 @@
-//! Why one step failed.
+//! The error of one step.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,12 +10,12 @@ use super::chain::texts;
 use crate::escape::Escaped;
 use crate::live::Reaper;
 
-/// Why one component, effect, reloader or notifier failed.
+/// The error of one component, effect, reloader or notifier.
 ///
-/// If the app's own function returned an error, `Display` shows that error and
-/// [`inner`](Self::inner) gives it back. Control characters in its text and in those of its causes are
-/// escaped, so each is one line. The text of a panic is not repeated unless it is a literal
-/// of the program: a formatted one may hold values. The panic hook has printed it anyway.
+/// If the app's own function returned an error, `Display` shows that error and [`inner`](Self::inner)
+/// returns it. Control characters in its text and in those of its causes are escaped, so each is one
+/// line. The text of a panic is repeated only if it is a literal of the program, because a formatted
+/// text can hold values. The panic hook has printed it anyway.
 ///
 /// ```
 /// # #[derive(Debug)]
@@ -62,20 +62,21 @@ enum Failure {
     Busy,
 }
 
-/// What the app's own function returned, and its texts: these are asked for once, here, because a
-/// `Display` of the app's may panic, and whoever writes a report or a log line must not.
+/// The error that the app's own function returned, with its texts. These are read once, here, because
+/// the app's `Display` can panic, and writing a report or a log line must not.
 struct Returned {
-    /// `Some` until it is dropped, which runs code of the app's, too.
+    /// `Some` until the drop, which runs code of the app.
     error: Option<BoxError>,
-    /// Its own, and those of its causes.
+    /// The text of the error, and those of its causes.
     texts: Vec<String>,
-    /// The step that it is of, and where it ends; `None` if it is not the app's.
+    /// The step that returned the error, and the reaper that drops it; `None` for an error of this
+    /// crate.
     end: Option<(Arc<str>, Arc<Reaper>)>,
 }
 
 impl Drop for Returned {
     fn drop(&mut self) {
-        // Not here: that may be in the middle of a reload.
+        // The reaper drops it, because this may be the middle of a reload.
         if let (Some(error), Some((name, reaper))) = (self.error.take(), &self.end) {
             reaper.forget(name, error);
         }
@@ -83,12 +84,12 @@ impl Drop for Returned {
 }
 
 impl StepError {
-    /// From an error of ours.
+    /// From an error of this crate.
     pub(crate) fn error(error: BoxError) -> Self {
         Self::new(error, None)
     }
 
-    /// From what the app's function for this step has returned. That is dropped in the reaper.
+    /// From the error that the app's function for this step returned. The reaper drops it.
     pub(crate) fn returned(error: BoxError, step: &Arc<str>, reaper: &Arc<Reaper>) -> Self {
         Self::new(error, Some((Arc::clone(step), Arc::clone(reaper))))
     }
@@ -101,11 +102,11 @@ impl StepError {
         })))
     }
 
-    /// From what `catch_unwind` caught.
+    /// From the payload that `catch_unwind` returned.
     #[allow(clippy::needless_pass_by_value, reason = "the payload ends here")]
     pub(crate) fn panicked(payload: Box<dyn std::any::Any + Send>) -> Self {
         let literal = payload.downcast_ref::<&'static str>().copied();
-        // Dropping a payload runs code of the user's, which may panic again.
+        // Dropping a payload runs code of the app, which can panic again.
         let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(payload)));
         std::mem::forget(dropped);
         Self(Failure::Panicked(literal))
@@ -131,7 +132,7 @@ impl StepError {
         }
     }
 
-    /// Whether it panicked.
+    /// Returns `true` if the step panicked.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -154,7 +155,7 @@ impl StepError {
         matches!(self.0, Failure::Panicked(_))
     }
 
-    /// Whether its deadline passed.
+    /// Returns `true` if the deadline of the step passed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -179,7 +180,7 @@ impl StepError {
         matches!(self.0, Failure::TimedOut(_) | Failure::Blocked(_))
     }
 
-    /// The texts of its causes, outermost first.
+    /// The texts of the causes, outermost first.
     pub fn causes(&self) -> impl Iterator<Item = &str> {
         let texts = match &self.0 {
             Failure::Error(returned) => &returned.texts[1..],

@@ -1,11 +1,11 @@
-//! The keys of a collection, counted.
+//! The key counts of a collection.
 
 use std::fmt;
 
-/// The numbers of keys that one reload added to a collection, changed, kept and removed: what
-/// [`Step::keys`](crate::Step::keys) returns.
+/// The numbers of keys that one reload added to a collection, changed, kept and removed, as
+/// [`Step::keys`](crate::Step::keys) returns them.
 ///
-/// `Display` is the form in the report's line: `added:1,changed:0,kept:2,removed:1`.
+/// `Display` writes the form of the report's line: `added:1,changed:0,kept:2,removed:1`.
 ///
 /// ```
 /// use std::collections::BTreeMap;
