@@ -1,10 +1,10 @@
-//! Runs many steps of the app's code concurrently: in place those that are over with one quick poll,
-//! in tasks all others.
+//! Runs many steps of the app's code concurrently: in place those that one quick poll completes, in
+//! tasks all others.
 //!
-//! Most steps are done with their first poll; for those, a task each would cost several times the
-//! step itself. So steps are polled in place, one after the other. One that has to wait goes on in a
-//! task; and once a poll has taken longer than [`SLOW`], and there are other threads, all steps of
-//! this crew begin in one.
+//! Most steps complete with their first poll, and a task for each would cost several times the step
+//! itself. So steps are polled in place, one after the other. One that is pending continues in a task.
+//! Once a poll has taken longer than [`SLOW`], and the runtime has other threads, all further steps of
+//! this crew start in tasks.
 
 mod clock;
 mod entry;
@@ -31,16 +31,17 @@ use waiting::Waiting;
 use crate::race::{Either, race};
 use crate::{StepError, woken};
 
-/// A poll that takes longer than this is computing, or blocking, and belongs on another core.
+/// A poll that takes longer than this computes or blocks, and belongs on another core.
 const SLOW: Duration = Duration::from_micros(250);
 
-/// For how long steps are polled in place, or old values dropped, before other tasks get their turn.
+/// The time for which steps are polled in place, or old values dropped, before other tasks get their
+/// turn.
 pub(crate) const TURN: Duration = Duration::from_millis(1);
 
-/// How long steps that were told to end are waited for, which those that block their thread do not.
+/// The time that abandoned steps get to end. A step that blocks its thread does not end within it.
 pub(crate) const LETTING_GO: Duration = Duration::from_millis(50);
 
-/// What one step came to, and how long it took.
+/// The result of one step, and the time that it took.
 pub(crate) struct Finished<T> {
     pub(crate) id: usize,
     pub(crate) result: Result<T, StepError>,
@@ -49,12 +50,12 @@ pub(crate) struct Finished<T> {
 
 /// Steps that run concurrently. Dropping the crew drops them all.
 pub(crate) struct Crew<T> {
-    /// Made for the first step that is not over with its first poll.
+    /// Created for the first step that its first poll does not complete.
     waiting: Option<Box<Waiting<T>>>,
-    /// Whether a poll was slow, so that no step is polled in place any more.
+    /// `true` once a poll was slow: no further step is polled in place.
     slow: bool,
-    /// When the clock was looked at last, which is when the last poll ended. What is polled next
-    /// begins then, so that each poll costs one look; work in between asks for one of its own.
+    /// The last reading of the clock, taken when the last poll ended. The next poll counts from there,
+    /// so that each poll costs one reading. Work in between calls [`look`](Self::look).
     now: Moment,
     turn_began: Moment,
     clock: Clock,
@@ -72,7 +73,7 @@ impl<T: Send + 'static> Crew<T> {
         }
     }
 
-    /// Starts a step. If its first poll completes it, here is the result.
+    /// Starts a step. Returns its result if the first poll completes it.
     pub(crate) fn push(
         &mut self,
         id: usize,
@@ -101,7 +102,7 @@ impl<T: Send + 'static> Crew<T> {
         Some(Finished { id, result, took })
     }
 
-    /// The next step that has ended, or whose time is up; `None` when there are none.
+    /// Returns the next step that has ended or is overdue; `None` if there is none left.
     ///
     /// # Cancel safety
     ///
@@ -113,8 +114,8 @@ impl<T: Send + 'static> Crew<T> {
         finished
     }
 
-    /// Lets other tasks have their turn, if steps were pushed for long enough, or if tasks were woken on
-    /// this thread. To be called before each push, and before other code of the app's.
+    /// Lets other tasks run if steps were pushed for longer than [`TURN`], or if tasks were woken on
+    /// this thread. Callers await it before each push, and before other code of the app.
     #[inline]
     pub(crate) async fn breathe(&mut self) {
         if woken::is_noted() || self.now.after(self.turn_began) > TURN {
@@ -134,18 +135,19 @@ impl<T: Send + 'static> Crew<T> {
         }
     }
 
-    /// Looks at the clock, after work that is no step's: the next one would pay for it.
+    /// Reads the clock after work that belongs to no step, which would otherwise count towards the next
+    /// step.
     pub(crate) fn look(&mut self) {
         self.now = self.clock.now();
     }
 
-    /// The steps that have not ended, and for how long their time has run.
+    /// The steps that have not ended, and the time for which each has run.
     pub(crate) fn unfinished(&self) -> impl Iterator<Item = (usize, Duration)> {
         self.waiting.iter().flat_map(|waiting| waiting.unfinished())
     }
 }
 
-/// Whether steps that are slow had better run elsewhere.
+/// Returns `true` if the runtime has other threads, on which slow steps should run.
 fn has_other_threads() -> bool {
     Handle::current().metrics().num_workers() > 1
 }
@@ -157,8 +159,8 @@ pub(crate) async fn run_alone<T>(
 ) -> Result<T, StepError> {
     woken::go_first().await;
     let job = Job::start(entry, make)?;
-    // Not on the budget that tokio gives a task, which the step may use up; and without a timer for one
-    // that is ready at once.
+    // `unconstrained`, because the step can use up tokio's coop budget of this task. The timer is
+    // created lazily, so a step that is ready at once costs none.
     let time_is_up = unconstrained(async { sleep(entry.timeout()).await });
     match race(job, time_is_up).await {
         Either::First(result) => result,

@@ -1,25 +1,25 @@
-//! The time as steps see it.
+//! The time as steps measure it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// As good as for ever, and every clock can hold it.
+/// A duration that is as good as infinite, and that every clock can hold.
 pub(crate) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// At most a [`CENTURY`].
+/// The duration in nanoseconds, at most a [`CENTURY`].
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.min(CENTURY).as_nanos()).expect("a century has less than 2^64 ns")
 }
 
-/// Tells the time of one manager, which began with it.
+/// The clock of one manager, whose epoch is its creation.
 #[derive(Clone, Copy)]
 pub(crate) struct Clock {
     epoch: Instant,
 }
 
-/// Nanoseconds since then: steps take them from each other all the time, and `Instant`s are slow at
-/// that.
+/// Nanoseconds since the epoch of the [`Clock`]. Steps subtract moments all the time, which is slow
+/// with `Instant`s.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(pub(super) u64);
 
@@ -45,7 +45,7 @@ impl Clock {
 }
 
 impl Moment {
-    /// How long it is after an earlier one.
+    /// The time from an earlier moment to this one.
     #[inline]
     pub(crate) fn after(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -12,36 +12,36 @@ use super::ledger::Ledger;
 use crate::panic::catch;
 use crate::{BoxError, StepError};
 
-/// `since` while nothing runs.
+/// The value of `since` while nothing runs.
 const IDLE: u64 = 0;
-/// `since` while a step that was started waits for a core, so that its time has not begun.
+/// The value of `since` while a step that was started waits for a core, so that its time has not begun.
 const QUEUED: u64 = u64::MAX;
 
 /// One step: a component, an effect, a reloader or a notifier.
 ///
-/// Its atomics are read by those who look on. They only ever say a little too early or too late
-/// that something runs, so `Relaxed` would do; `Release` and `Acquire` make a step that is seen to
-/// have ended really over, its drops included.
+/// Supervisors and other observers read its atomics. They only ever see a start or an end a little too
+/// early or too late, so `Relaxed` would do for that. `Release` and `Acquire` ensure that a step that
+/// is seen to have ended is over, its drops included.
 pub(crate) struct Entry {
     pub(crate) name: Arc<str>,
     pub(crate) kind: Kind,
-    /// How long it may take, in nanoseconds. Set while the app starts, read when it runs.
+    /// The time limit in nanoseconds. Set while the app starts, read when it runs.
     timeout: AtomicU64,
-    /// Kept alive, and with it the names of what runs, also by what outlives the manager because it
+    /// Keeps the names of running steps alive, also for a step that outlives the manager because it
     /// blocks its thread.
     ledger: Arc<Ledger>,
-    /// Nanoseconds from the epoch to its start, plus one; or `IDLE`, or `QUEUED`.
+    /// Nanoseconds from the epoch to the start of the step, plus one; or `IDLE`, or `QUEUED`.
     since: AtomicU64,
-    /// When its last job was made, also when that has ended; like `since`.
+    /// The start of the last job, also after that has ended, in the form of `since`.
     made: AtomicU64,
-    /// Whether a thread is in code of the app's for it right now.
+    /// `true` while a thread is in code of the app for this step.
     polling: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Component,
-    /// One value of a collection, whose build is part of that of the component.
+    /// One value of a collection, whose build is part of the build of the component.
     Member,
     Effect,
     Reloader,
@@ -53,12 +53,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether it may run for as long as it likes, so that only blocking its thread is worth a word.
+    /// Returns `true` if it may run without a limit, so that it is reported only if it blocks its
+    /// thread.
     pub(super) fn is_endless(self) -> bool {
         matches!(self, Self::Notifier | Self::Task)
     }
 
-    /// Whether it is part of a reload.
+    /// Returns `true` if it is part of a reload.
     pub(crate) fn is_step(self) -> bool {
         matches!(
             self,
@@ -102,28 +103,28 @@ impl Entry {
         self.ledger.note_timeout(self.kind, timeout);
     }
 
-    /// Calls code of the app's that does not wait.
+    /// Calls code of the app that does not wait.
     ///
     /// # Errors
     ///
-    /// If it panics, or an earlier step of this entry has not ended.
+    /// Fails if `f` panics, or if an earlier step of this entry has not ended.
     pub(crate) fn watch<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
         let _entered = self.enter()?;
         catch(f)
     }
 
-    /// Says, until the guard is dropped, that a thread is in code of the app's that does not wait.
+    /// Marks a thread as being in code of the app that does not wait, until the guard is dropped.
     ///
     /// # Errors
     ///
-    /// If an earlier step of this entry has not ended.
+    /// Fails if an earlier step of this entry has not ended.
     pub(crate) fn enter(&self) -> Result<Entered<'_>, StepError> {
         self.start(self.clock().now())?;
         self.polling.store(true, Ordering::Release);
         Ok(Entered(self))
     }
 
-    /// The start of a job, at that moment.
+    /// Records the start of a job at the moment `now`.
     #[inline]
     pub(super) fn start_job(&self, now: Moment) -> Result<(), StepError> {
         self.start(now)?;
@@ -138,17 +139,18 @@ impl Entry {
         started.map(drop).map_err(|_| StepError::busy())
     }
 
-    /// Whether its last job was made since then.
+    /// Returns `true` if its last job was started after `then`.
     pub(crate) fn made_since(&self, then: Instant) -> bool {
         self.made.load(Ordering::Acquire) > self.clock().moment(then).0
     }
 
-    /// The step waits for a core; its time begins with the next call of [`begin`](Self::begin).
+    /// Marks the step as waiting for a core. Its time begins with the next call of
+    /// [`begin`](Self::begin).
     pub(super) fn queue(&self) {
         self.since.store(QUEUED, Ordering::Release);
     }
 
-    /// The time of a step that was queued begins.
+    /// Begins the time of a step that was queued.
     pub(super) fn begin(&self) {
         self.since.store(at(self.clock().now()), Ordering::Release);
     }
@@ -158,13 +160,13 @@ impl Entry {
         self.since.store(IDLE, Ordering::Release);
     }
 
-    /// Runs `f` with the ledger saying that a thread is in code of the app's.
+    /// Runs `f` while the entry shows that a thread is in code of the app.
     pub(super) fn polling<R>(&self, f: impl FnOnce() -> R) -> Result<R, StepError> {
         let _polling = self.begin_polling();
         catch(f)
     }
 
-    /// Says that a thread is in code of the app's, until it is dropped.
+    /// Marks a thread as being in code of the app, until the guard is dropped.
     #[inline]
     pub(super) fn begin_polling(&self) -> Polling<'_> {
         self.polling.store(true, Ordering::Release);
@@ -179,7 +181,7 @@ impl Entry {
         self.polling.load(Ordering::Acquire)
     }
 
-    /// When its time began, if it runs and is not queued.
+    /// The moment at which its time began, if it runs and is not queued.
     pub(crate) fn since(&self) -> Option<Instant> {
         match self.since.load(Ordering::Acquire) {
             IDLE | QUEUED => None,
@@ -187,12 +189,12 @@ impl Entry {
         }
     }
 
-    /// Why it failed: what its function has returned.
+    /// The error of a step whose function returned `error`.
     pub(crate) fn failed(&self, error: BoxError) -> StepError {
         StepError::returned(error, &self.name, self.ledger.reaper())
     }
 
-    /// Why it is given up when its time is over.
+    /// The error of a step that is abandoned because its time is over.
     pub(crate) fn overdue(&self) -> StepError {
         match self.is_polling() {
             true => StepError::blocked(self.timeout()),
@@ -220,12 +222,12 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// A moment in the form of [`Entry::since`].
+/// A moment in the form of the field `since`.
 fn at(Moment(nanos): Moment) -> u64 {
     nanos + 1
 }
 
-/// "component `pool`, running for 12.3s", for a list of what did not end.
+/// Such as "component `pool`, running for 12.3s", for a list of what did not end.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {

@@ -1,4 +1,4 @@
-//! Who wins when a deadline or a stop races the commit, or the end.
+//! The gate of a reload, which decides when a deadline or a stop races the commit or the end.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,20 +8,20 @@ const COMMITTED: u8 = 1;
 const OVER: u8 = 2;
 const GIVEN_UP: u8 = 3;
 
-/// One reload's gate: *preparing*, then maybe *committed*, then *over* or *given up*.
+/// One reload's gate: *preparing*, then maybe *committed*, then *over* or *given up* (abandoned).
 ///
-/// The transaction commits, its worker ends it, its supervisor gives it up; whoever comes first
-/// decides. Once it is given up, the transaction may start nothing more, and what it does has no
-/// effect any more, however late it is: all that outlives the reload is written in [`commit`], or in
-/// [`unless_given_up`].
+/// The transaction commits, its worker ends it, its supervisor abandons it, and the first of them
+/// decides. Once it is abandoned, the transaction must not start anything more, and what it still does
+/// has no effect, however late that is: everything that outlives the reload is written in [`commit`],
+/// or in [`unless_given_up`].
 ///
 /// [`commit`]: Self::commit
 /// [`unless_given_up`]: Self::unless_given_up
 pub(crate) struct Gate {
-    // Relaxed wherever it is used: those who decide hold the lock, and those who only look act on the
+    // `Relaxed` everywhere: threads that decide hold the lock, and threads that only look act on the
     // state alone.
     state: AtomicU8,
-    /// Held while a reload writes, so that it is over for whoever gives the reload up.
+    /// Held while a reload writes, so that the write is over before the reload can be abandoned.
     deciding: Mutex<()>,
 }
 
@@ -30,7 +30,8 @@ impl Gate {
         Self::of(PREPARING)
     }
 
-    /// For what is not to be called off, only given up.
+    /// A gate for work that can only be [given up](Self::give_up): [`abandon`](Self::abandon) has no
+    /// effect.
     pub(crate) fn committed() -> Self {
         Self::of(COMMITTED)
     }
@@ -42,7 +43,7 @@ impl Gate {
         }
     }
 
-    /// Commits, unless the reload was given up; tells whether it was not.
+    /// Commits if the reload is still preparing. Returns `true` if it has committed.
     pub(crate) fn commit(&self, commit: impl FnOnce()) -> bool {
         let _deciding = self.decide();
         let may = self.state.load(Ordering::Relaxed) == PREPARING;
@@ -53,8 +54,8 @@ impl Gate {
         may
     }
 
-    /// Does what outlives the reload, unless that was given up; tells whether it was not. Neither code
-    /// of the app's nor anything that waits belongs in there.
+    /// Calls `write`, for what outlives the reload, unless that was abandoned. Returns `true` if it was
+    /// called. `write` must neither run code of the app nor wait.
     pub(crate) fn unless_given_up(&self, write: impl FnOnce()) -> bool {
         let _deciding = self.decide();
         let may = !self.is_given_up();
@@ -64,7 +65,7 @@ impl Gate {
         may
     }
 
-    /// Ends the reload, unless it was given up; tells whether it was not.
+    /// Ends the reload unless it was abandoned. Returns `true` if it has ended it.
     pub(crate) fn end(&self) -> bool {
         let _deciding = self.decide();
         let may = self.state.load(Ordering::Relaxed) != GIVEN_UP;
@@ -74,7 +75,8 @@ impl Gate {
         may
     }
 
-    /// Gives the reload up if it has not committed yet; tells whether. Then nothing has happened.
+    /// Abandons the reload if it has not committed yet. Returns `true` if it did: then nothing has
+    /// happened.
     pub(crate) fn abandon(&self) -> bool {
         let _deciding = self.decide();
         let may = self.state.load(Ordering::Relaxed) == PREPARING;
@@ -84,7 +86,8 @@ impl Gate {
         may
     }
 
-    /// Gives the reload up, and tells whether it had committed; `None` if it was over.
+    /// Abandons the reload. Returns `true` if it had committed, and `None` if it was over or abandoned
+    /// already.
     pub(crate) fn give_up(&self) -> Option<bool> {
         let _deciding = self.decide();
         let committed = match self.state.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! One call into the app's code: panics caught, and seen in the ledger while it runs.
+//! One call into the app's code, with panics caught, and visible in the ledger while it runs.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,30 +10,30 @@ use super::entry::Entry;
 use crate::panic::{catch, drop_quietly};
 use crate::{BoxError, StepError};
 
-/// A boxed future of the app's.
+/// A boxed future of the app.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send + 'a>>;
 
-/// What the app's code makes of a step.
+/// The result of calling the app's code for a step.
 pub(crate) enum Made<'a, T> {
-    /// It is over already.
+    /// The step is over already.
     Ready(T),
     Future(BoxFuture<'a, T>),
 }
 
-/// A future of the app's with its entry in the ledger. The entry says that it runs from here until
-/// the future is dropped, wherever and whenever that is.
+/// A future of the app with its entry in the ledger. The entry counts as running until the
+/// future is dropped, wherever and whenever that is.
 pub(crate) struct Job<'a, T> {
     entry: Arc<Entry>,
-    /// `None` once it has ended.
+    /// `None` once the future has ended.
     future: Option<BoxFuture<'a, T>>,
 }
 
 impl<'a, T> Job<'a, T> {
-    /// Calls `make`, which runs code of the app's too.
+    /// Starts a job by calling `make`, which runs code of the app too.
     ///
     /// # Errors
     ///
-    /// If `make` panics, or an earlier step of this entry has not ended.
+    /// Fails if `make` panics, or if an earlier step of this entry has not ended.
     pub(crate) fn start(
         entry: &Arc<Entry>,
         make: impl FnOnce() -> BoxFuture<'a, T>,
@@ -48,8 +48,8 @@ impl<'a, T> Job<'a, T> {
         Ok(job)
     }
 
-    /// Like [`start`](Self::start) at that moment, and if it is `in_place`, the first poll with it:
-    /// most steps are over then, and have cost no more than they had to.
+    /// Like [`start`](Self::start) at the moment `now`, with the first poll if `in_place`. Most steps
+    /// are over then, without the cost of a task.
     pub(super) fn start_and_poll(
         entry: &Arc<Entry>,
         now: Moment,
@@ -63,7 +63,8 @@ impl<'a, T> Job<'a, T> {
             Made::Ready(value) => Poll::Ready(Ok(value)),
             Made::Future(made) => {
                 let made = future.insert(made);
-                // Nobody is to be woken: one that is pending is polled again, by the task that it gets.
+                // A no-op waker is enough: a pending future is spawned and polled again by its own
+                // task.
                 let mut cx = Context::from_waker(Waker::noop());
                 match in_place {
                     true => made
@@ -95,7 +96,7 @@ impl<'a, T> Job<'a, T> {
     }
 }
 
-/// What the first poll of a job came to.
+/// The result of the first poll of a job.
 pub(super) enum FirstPoll<'a, T> {
     Ready(T),
     Pending(Job<'a, T>),

@@ -1,7 +1,7 @@
-//! What of the app's code is running right now, since when, and for how long it may.
+//! The app's code that is running right now, with its start and its time limit.
 //!
-//! The supervisor of a reload looks here for a step that blocks its thread, the next reload for one
-//! that was given up and still runs, and the signal thread for what to name when time is up.
+//! The supervisor of a reload looks here for a step that blocks its thread, the next reload for an
+//! abandoned step that still runs, and the signal thread for the names of what runs when time is up.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,29 +19,29 @@ use crate::shutdown::{self, Budget, Roster};
 /// All steps of one manager.
 pub(crate) struct Ledger {
     clock: Clock,
-    /// The time that the manager has to end.
+    /// The shutdown budget of the manager.
     budget: Arc<Budget>,
     /// The shortest timeout that a step of a reload has had, in nanoseconds.
     shortest: AtomicU64,
-    /// Those that are gone are forgotten.
+    /// Entries that are gone are removed before the list would grow.
     steps: Mutex<Vec<Weak<Entry>>>,
-    /// What is ended or let go when a reload is given up, with the moment when it began.
+    /// Tasks and values that are dropped when a reload is abandoned, with the moment of their creation.
     waiting: Mutex<Vec<(Moment, Weak<dyn Abort>)>>,
-    /// Values and errors that are being dropped: so many, and most so quickly, that none has an entry of
-    /// its own.
+    /// Values and errors that are being dropped. They have no entries, because they are many and most
+    /// drops are quick.
     drops: Mutex<Drops>,
-    /// Where errors of steps end.
+    /// Drops the errors of steps.
     reaper: Arc<Reaper>,
 }
 
-/// What a step that blocks its thread must not keep when its reload is given up: steps of its crew that
-/// wait, and values.
+/// Something that a step that blocks its thread must not keep when its reload is abandoned: waiting
+/// steps of its crew, and values.
 pub(crate) trait Abort: Send + Sync {
-    /// Ends it, and lets go of what has ended. The steps that have failed by themselves.
+    /// Aborts what waits, and drops what has ended. Returns the steps that have failed by themselves.
     fn abort(&self) -> Vec<Failed>;
 }
 
-/// A step that has failed, why, and how long it took.
+/// A failed step, its error, and the time that it took.
 pub(crate) type Failed = (Arc<Entry>, StepError, Duration);
 
 /// A value or an error that is being dropped.
@@ -65,7 +65,7 @@ impl fmt::Display for Dropping {
 #[derive(Default)]
 struct Drops {
     running: Vec<(u64, Arc<str>, Moment)>,
-    /// How many there were by now.
+    /// The number of drops that have begun so far.
     begun: u64,
 }
 
@@ -88,7 +88,7 @@ impl Ledger {
         &self.budget
     }
 
-    /// No step of a reload can be overdue sooner.
+    /// The shortest timeout of a step: no step of a reload can be overdue sooner.
     pub(crate) fn shortest(&self) -> Duration {
         Duration::from_nanos(self.shortest.load(Ordering::Relaxed))
     }
@@ -115,8 +115,8 @@ impl Ledger {
         entry
     }
 
-    /// Runs the drop of a value or error of this component or step, which catches its panics. `now` need
-    /// not be exact.
+    /// Calls `drop`, which drops a value or error of this component or step and catches its panics.
+    /// `now` need not be exact.
     pub(crate) fn dropping(&self, name: &Arc<str>, now: Moment, drop: impl FnOnce()) {
         let id = {
             let mut drops = lock(&self.drops);
@@ -130,8 +130,8 @@ impl Ledger {
         drops.running.retain(|(other, ..)| *other != id);
     }
 
-    /// What runs and has to come to an end. A notifier or a task may run for as long as it likes; it
-    /// is among them only while it blocks its thread.
+    /// The steps that run and must end. A notifier or a task may run without a limit, so it is among
+    /// them only while it blocks its thread.
     pub(crate) fn running(&self) -> Vec<Arc<Entry>> {
         let mut steps = self.steps();
         let must_end = |entry: &Arc<Entry>| !entry.kind.is_endless() || entry.is_polling();
@@ -158,8 +158,8 @@ impl Ledger {
         waiting.push((self.clock.now(), tasks));
     }
 
-    /// Ends all steps of crews made since then that wait; those that block their thread go on. Those that
-    /// have failed, which their crews may not have seen.
+    /// Aborts the waiting steps of all crews created since `then`. Steps that block their thread go on.
+    /// Returns the steps that have failed, of which their crews may not know.
     pub(crate) fn abort_waiting(&self, then: Instant) -> Vec<Failed> {
         let then = self.clock.moment(then);
         let waiting = lock(&self.waiting).clone();
@@ -179,7 +179,7 @@ impl Ledger {
         lock(&self.steps).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Those whose last job was made since then, whether it has ended or not.
+    /// The entries whose last job was started after `then`, whether it has ended or not.
     pub(crate) fn made_since(&self, then: Instant) -> Vec<Arc<Entry>> {
         let mut steps = self.steps();
         steps.retain(|entry| entry.made_since(then));
@@ -216,7 +216,7 @@ impl Roster for Ledger {
     }
 }
 
-/// The phrase for values of a component that were not retired, and should have been.
+/// The phrase for values of a component that should have been retired and were not.
 pub(crate) fn not_retired(component: &str) -> String {
     format!("a value of component `{component}`, not retired")
 }

@@ -1,4 +1,4 @@
-//! The steps of a crew that were not over with their first poll: each is a task.
+//! The steps of a crew that their first poll did not complete, each in a task.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
@@ -17,17 +17,18 @@ use super::job::Job;
 use super::ledger::{Abort, Failed, Ledger};
 use crate::{inside, woken};
 
-/// Steps that were spawned. Dropping it drops them all.
+/// The steps of a crew that were spawned. Dropping it drops them all.
 pub(super) struct Waiting<T> {
     members: BTreeMap<usize, Member>,
-    /// For each member, when to look whether its time is up.
+    /// The time at which to check the deadline of each member.
     deadlines: BTreeSet<(Instant, usize)>,
     /// Sleeps until the first of `deadlines`.
     alarm: Option<Pin<Box<Sleep>>>,
     tasks: Arc<Tasks<T>>,
 }
 
-/// Apart, because the supervisor ends them while a step that blocks its thread keeps their crew from it.
+/// Shared with the supervisor, which must be able to abort these tasks while a blocking step holds the
+/// crew.
 struct Tasks<T> {
     set: Mutex<JoinSet<Finished<T>>>,
     failed: Arc<Mutex<Vec<Failed>>>,
@@ -35,7 +36,7 @@ struct Tasks<T> {
 
 struct Member {
     entry: Arc<Entry>,
-    /// When to look whether its time is up.
+    /// The time at which to check whether the step is overdue.
     deadline: Instant,
     task: AbortHandle,
 }
@@ -48,7 +49,7 @@ impl<T> Tasks<T> {
 
 impl<T: Send + 'static> Abort for Tasks<T> {
     fn abort(&self) -> Vec<Failed> {
-        // With the results that their crew has not looked at: there may be values among them.
+        // Includes the results that the crew has not looked at, which can contain values.
         let set = std::mem::take(&mut *self.set());
         drop(set);
         let failed = self.failed.lock();
@@ -72,7 +73,8 @@ impl<T: Send + 'static> Waiting<T> {
         })
     }
 
-    /// Takes on a step. `started` is when its time began; `None` if that is when it gets a core.
+    /// Spawns a step. `started` is the moment at which its time began; `None` if that is when it gets a
+    /// core.
     pub(super) fn spawn(&mut self, id: usize, job: Job<'static, T>, started: Option<Moment>) {
         let entry = Arc::clone(job.entry());
         let started = started.map(|started| entry.clock().instant(started));
@@ -106,12 +108,12 @@ impl<T: Send + 'static> Waiting<T> {
         self.members.insert(id, member);
     }
 
-    /// The steps that have not ended, and for how long their time has run.
+    /// The steps that have not ended, and the time for which each has run.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = (usize, Duration)> {
         self.members.iter().map(|(id, member)| (*id, member.took()))
     }
 
-    /// The next one that has ended, or whose time is up; `None` when there are none.
+    /// Returns the next step that has ended or is overdue; `None` if there is none left.
     pub(super) async fn next(&mut self) -> Option<Finished<T>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -122,7 +124,7 @@ impl<T: Send + 'static> Waiting<T> {
             let Poll::Ready(Some(joined)) = joined else {
                 break;
             };
-            // A task that was aborted, because its time was up, has been answered for already.
+            // A task that was aborted was overdue, and its result has been returned already.
             if let Ok(finished) = joined
                 && let Some(member) = self.members.remove(&finished.id)
             {
@@ -139,7 +141,7 @@ impl<T: Send + 'static> Waiting<T> {
         }
     }
 
-    /// A step whose time is up.
+    /// Returns a step that is overdue.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         loop {
             let &(deadline, id) = self.deadlines.first()?;
@@ -148,11 +150,11 @@ impl<T: Send + 'static> Waiting<T> {
             if alarm.deadline() != deadline {
                 alarm.as_mut().reset(deadline);
             }
-            // Not on the budget that tokio gives a task, which the steps may have used up.
+            // `unconstrained`, because the steps can have used up tokio's coop budget of this task.
             if pin!(unconstrained(alarm.as_mut())).poll(cx).is_pending() {
                 return None;
             }
-            // The time of a step that was queued has begun later than it was pushed, or not at all.
+            // The time of a queued step begins after its push, or has not begun yet.
             let member = self
                 .members
                 .get_mut(&id)
@@ -175,7 +177,7 @@ impl<T: Send + 'static> Waiting<T> {
             .expect("only a member has a deadline");
         self.deadlines.remove(&(member.deadline, id));
         member.task.abort();
-        // A task that is aborted is woken, to be dropped.
+        // An aborted task is woken, so that the runtime drops it.
         woken::note();
         Finished {
             id,
@@ -188,7 +190,7 @@ impl<T: Send + 'static> Waiting<T> {
 impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
         if !self.members.is_empty() {
-            // Their tasks are aborted with the set.
+            // Dropping the set aborts the tasks.
             woken::note();
         }
     }
