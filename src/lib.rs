@@ -84,7 +84,7 @@
 //! * A `load()` takes about 1.2 times as long as one of arc-swap's, on any number of threads; a
 //!   [`Reader`] takes less than twice as long as a raw pointer. One reloader takes a microsecond.
 //!   `cargo bench` in the repository prints the tables.
-//! * The core has nine dependencies, none of them a proc macro. The features bring the others.
+//! * The core has nine dependencies, none of them a proc macro. The features bring the rest.
 //!
 //! # What it does not do
 //!

@@ -1,4 +1,4 @@
-//! Effects in the making.
+//! The builder of effects.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -14,7 +14,7 @@ use crate::manager::Manager;
 use crate::panic::Quiet;
 use crate::{Done, Error, inside};
 
-/// An effect in the making: what [`Manager::apply`] gives.
+/// An effect in the making, as [`Manager::apply`] returns it.
 ///
 /// `.await` runs it for the first time.
 ///
@@ -24,7 +24,7 @@ use crate::{Done, Error, inside};
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the first run; the effect is not added.
+/// Dropping the future drops the first run, and the effect is not added.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -78,8 +78,8 @@ impl<'m> Apply<'m> {
         }
     }
 
-    /// How long one run may take (default: [`Manager::timeout`]). Past it the run is dropped, and
-    /// the reload is partial.
+    /// Sets the time limit of one run (default: [`Manager::timeout`]). A run that exceeds it is
+    /// dropped, and the reload is partial.
     ///
     /// ```
     /// use std::future::pending;

@@ -1,4 +1,4 @@
-//! What `source`, `derive` and `apply` give: options first, then `.await`.
+//! The builders of components: options first, then `.await`.
 
 use std::any::Any;
 use std::fmt;
@@ -25,21 +25,22 @@ pub(super) type Boxed<'m, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + S
 pub(super) type Make =
     Box<dyn FnOnce() -> Result<(Box<dyn Build>, Option<Watch>), BoxError> + Send>;
 
-/// A component in the making: what [`Manager::source`], [`Manager::derive`] and [`Manager::pin`] give.
+/// A component in the making, as [`Manager::source`], [`Manager::derive`] and [`Manager::pin`] return
+/// it.
 ///
-/// Options come first: how its values end ([`retire`](Self::retire)), what they do while they are
-/// current ([`runs`](Self::runs)), how long a build may take ([`timeout`](Self::timeout)). Then
-/// `.await` builds the first value and gives its [`Live`] handle.
+/// Options come first: the end of its values ([`retire`](Self::retire)), their task while they are
+/// current ([`runs`](Self::runs)), the time limit of a build ([`timeout`](Self::timeout)). Then
+/// `.await` builds the first value and returns its [`Live`] handle.
 ///
 /// # Errors
 ///
-/// [`Error`] names the component when its first build fails, panics or takes too long, when the
-/// name is taken or has control characters, or when an input belongs to another manager. What was built before that is dropped
-/// with the manager; [`Manager::abandon`] retires it.
+/// [`Error`] names the component when its first build fails, panics or takes too long, when the name is
+/// taken or has control characters, or when an input belongs to another manager. Components that were
+/// built before are then dropped with the manager; [`Manager::abandon`] retires them.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the build; the component is not added.
+/// Dropping the future drops the build, and the component is not added.
 ///
 /// ```
 /// use std::time::Duration;
@@ -68,12 +69,12 @@ pub struct Component<'m, T> {
     retire: Option<Arc<Retire>>,
     pub(super) runner: Option<Box<dyn Runner>>,
     on_exit: OnExit,
-    /// Whether its values, or their members, are retired or run.
+    /// `true` if its values, or their members, are retired or run.
     pub(super) drains: bool,
     value: PhantomData<fn() -> T>,
 }
 
-/// Which components are read.
+/// The components that the inputs read.
 #[derive(Default)]
 pub(super) struct Wiring {
     inputs: Vec<usize>,
@@ -185,8 +186,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         }
     }
 
-    /// How long one build may take (default: [`Manager::timeout`]). Past it the build is dropped,
-    /// and the reload is refused.
+    /// Sets the time limit of one build (default: [`Manager::timeout`]). A build that exceeds it is
+    /// dropped, and the reload is rejected.
     ///
     /// ```
     /// use std::future::pending;
@@ -209,31 +210,31 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         self
     }
 
-    /// How a value ends that was replaced: `retire` is given it by move, exactly once, after the
-    /// last [`Guard`](crate::Guard), [`Snapshot`](crate::Snapshot), [`Lease`](crate::Lease) and
-    /// dependant has let go of it. By default it is dropped then.
+    /// Sets the function that closes replaced values. `retire` gets each of them by move, exactly once,
+    /// after the last [`Guard`](crate::Guard), [`Snapshot`](crate::Snapshot), [`Lease`](crate::Lease)
+    /// and dependant has let go of it. By default the value is dropped then.
     ///
-    /// For what takes time to close: a pool with connections, a buffer to be written. It runs outside
-    /// of reloads, beside the app. Values that were built from this one are retired (or dropped)
-    /// before it, each after the one before it has ended. What a reload had prepared that was refused,
-    /// and what a [check](crate::Handle::check) built, is retired too.
+    /// It is for values that take time to close: a pool with connections, a buffer to be written. It
+    /// runs outside of reloads, beside the app. Values that were built from this one are retired (or
+    /// dropped) before it, each after the one before it has ended. Values that a rejected reload had
+    /// prepared, or that a [check](crate::Handle::check) built, are retired too.
     ///
     /// At the end of [`Manager::run`], and by [`Manager::abandon`], the component is closed, together
-    /// with what was built from it: the last values are retired, as far as that is done within the
-    /// [shutdown timeout](Manager::shutdown_timeout), and reading the component after that panics. A value that is
-    /// still held, or is not retired by then, is named in the error of the run, and dropped when its
-    /// last holder lets go.
+    /// with what was built from it. The last values are retired, as far as that is done within the
+    /// [shutdown timeout](Manager::shutdown_timeout), and reading the component after that panics. A
+    /// value that is still held, or is not retired by then, is named in the error of the run, and
+    /// dropped when its last holder lets go.
     ///
     /// A value that is held for longer than the [drain deadline](Manager::drain) is named in the log,
-    /// in [`Status::draining`](crate::Status::draining) and in [reports](crate::Report::overdue); it
-    /// is never taken away from under a reader.
+    /// in [`Status::draining`](crate::Status::draining) and in [reports](crate::Report::overdue). It is
+    /// never taken away from a reader.
     ///
-    /// Each call gets a fresh copy of the closure: what it changes in its captures is gone with the call.
+    /// Each call gets a fresh clone of the closure, so changes to its captures are lost with the call.
     ///
     /// # Errors
     ///
-    /// An error or a panic of `retire` is logged; what the value was built from is retired next, all
-    /// the same. The time it takes is not limited, except by the end.
+    /// An error or a panic of `retire` is logged, and what the value was built from is retired next all
+    /// the same. The time it takes is limited only at the end of the run.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -279,33 +280,34 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         self
     }
 
-    /// What the value does while it is current: a task that is started at the commit, with a
-    /// [`Lease`] of the value and a token that tells it to stop.
+    /// Sets the task that the value runs while it is current. The task starts at the commit, with a
+    /// [`Lease`] of the value and a token that is cancelled when the task must stop.
     ///
-    /// For what runs and is replaced as a whole: a consumer, a poller, the accept loop of a listener.
-    /// A build prepares, and starts nothing; so a reload that is refused has started nothing. At the
-    /// commit the new task starts and the old one is told to stop: the two overlap, and the old one
-    /// has the [drain deadline](Manager::drain) to finish, after which it is dropped and named in the
-    /// log. The first task starts with [`Manager::run`]. At the end tasks are told to stop when the
-    /// app has returned, and have until 80 % of the [shutdown timeout](Manager::shutdown_timeout); then the
-    /// component is closed, as with [`retire`](Self::retire).
+    /// It is for work that is replaced as a whole: a consumer, a poller, the accept loop of a listener.
+    /// A build prepares and starts nothing, so a rejected reload has started nothing. At the commit the
+    /// new task starts and the token of the old one is cancelled. The two overlap: the old one has the
+    /// [drain deadline](Manager::drain) to finish, after which it is dropped and named in the log. The
+    /// first task starts with [`Manager::run`]. At the end the tokens are cancelled when the app has
+    /// returned, and the tasks have until 80 % of the [shutdown timeout](Manager::shutdown_timeout).
+    /// Then the component is closed, as with [`retire`](Self::retire).
     ///
     /// A task that ends by itself is logged, listed in [`Status::tasks`](crate::Status::tasks), and
-    /// dealt with according to [`on_exit`](Self::on_exit). An error or a panic counts as an end.
+    /// treated as [`on_exit`](Self::on_exit) says. An error or a panic counts as an end.
     ///
-    /// From then on the value is the task's alone, as far as nobody else holds a lease: a task that
-    /// drops its lease lets go of it, so that a socket is closed while its connections still end.
+    /// A task that was replaced is the only holder of its value, unless the app holds it elsewhere. If
+    /// the task drops its lease, it lets go of the value, so that a socket is closed while its
+    /// connections still end.
     ///
-    /// Each task gets a fresh copy of the closure, also one that is started again.
+    /// Each task gets a fresh clone of the closure, also one that is started again.
     ///
     /// # Listeners
     ///
-    /// Two things reset a connection when one task takes over from another. A socket that is closed
-    /// resets the connections that the kernel has accepted for it and the task has not, so the old task
-    /// takes those first. And a server that is shut down gracefully closes a connection that has not asked
-    /// anything yet, together with the request that is on its way; hyper does, and `axum::serve` with it.
-    /// So an old connection is told to end at once, and a new one after a moment for its first request.
-    /// This is the loop; [`Each`](crate::Each) shows it for axum.
+    /// Two things can reset a connection when one task takes over from another. Closing a socket resets
+    /// the connections that the kernel has accepted for it and the task has not, so the old task must
+    /// take those first. And a graceful shutdown of a server closes a connection that has not sent a
+    /// request yet, together with the request that is on its way: hyper does this, and `axum::serve`
+    /// with it. So the task shuts an old connection down at once, and a new one after a moment for its
+    /// first request. This is the loop; [`Each`](crate::Each) shows it for axum.
     ///
     /// ```
     /// use std::net::TcpListener;
@@ -323,7 +325,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     ///         connections.spawn(answer(accepted?.0, stop.clone()));
     ///         while connections.try_join_next().is_some() {}
     ///     }
-    ///     // The kernel knows more than the runtime has heard of.
+    ///     // The kernel can have accepted connections that tokio has not seen yet.
     ///     while let Ok((stream, _)) = listener.accept() {
     ///         stream.set_nonblocking(true)?;
     ///         connections.spawn(answer(TcpStream::from_std(stream)?, stop.clone()));
@@ -349,8 +351,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     ///
     /// # Cancel safety
     ///
-    /// The task is dropped at an `await` if it is late; it is never dropped before it was told to stop
-    /// and the deadline has passed, unless the future of [`Manager::run`] is dropped.
+    /// The task is dropped at an `await` if it is late. It is never dropped before its token was
+    /// cancelled and the deadline has passed, unless the future of [`Manager::run`] is dropped.
     ///
     /// ```
     /// use std::time::Duration;
@@ -387,8 +389,8 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
         self
     }
 
-    /// What becomes of the [task](Self::runs) if it ends though nobody told it to (default:
-    /// [`OnExit::Restart`]). Without a task it means nothing.
+    /// Sets the reaction to a [task](Self::runs) that ends before its token is cancelled (default:
+    /// [`OnExit::Restart`]). It has no effect without a task.
     ///
     /// ```
     /// use rekindle::OnExit;
@@ -451,7 +453,7 @@ impl<'m, T: Send + Sync + 'static> Component<'m, T> {
     }
 }
 
-/// The function without the type of the value.
+/// Erases the type of the value from the function.
 pub(super) fn erased<T, F, Fut>(name: &Arc<str>, retire: F) -> Arc<Retire>
 where
     T: Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What `each` gives: options first, then `.await`.
+//! The builder of collections: options first, then `.await`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,29 +24,30 @@ mod members;
 
 use members::{Collection, Many, Members};
 
-/// A collection in the making: what [`Manager::each`] gives.
+/// A collection in the making, as [`Manager::each`] returns it.
 ///
-/// `.await` builds the first values and gives the [`Live`] handle of the collection, whose value is a
+/// `.await` builds the first values and returns the [`Live`] handle of the collection, whose value is a
 /// [`Keyed`].
 ///
 /// A key whose setting changed has two values for a while: the new one is built before the old one
-/// ends. So of something exclusive, such as a port, the setting has to be what never changes, and what
-/// does change belongs into another component.
+/// ends. For an exclusive resource, such as a port, make the port the key and keep what changes in
+/// another component.
 ///
-/// The values hold their settings, not the inputs of the collection: those may be retired while values
-/// that were left alone go on. What a value needs for as long as it lives, it keeps itself.
+/// The values keep their settings, but not the inputs of the collection, which can be retired while
+/// unchanged values go on. A value must itself hold what it needs for as long as it lives.
 ///
-/// Listeners are the example: one for each address, each of which runs. An address that stays the same
-/// keeps its socket. [`Component::runs`] says what it takes to lose no connection.
+/// Listeners are the example: one for each address, each with a task. An address that stays the same
+/// keeps its socket. [`Component::runs`] explains how to lose no connection.
 ///
 /// # Errors
 ///
-/// As for [`Component`]. The build of a value that fails, panics or takes too long is named by
-/// the collection and its key, in which control characters are escaped.
+/// As for [`Component`]. If the build of a value fails, panics or takes too long, the error names the
+/// collection and the key, in which control characters are escaped.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future ends the builds, those that wait a moment later; the collection is not added.
+/// Dropping the future drops the builds, and those in tasks end a moment later. The collection is not
+/// added.
 ///
 /// ```
 /// # mod axum {
@@ -80,7 +81,7 @@ use members::{Collection, Many, Members};
 /// use tokio::time::sleep;
 /// use tokio_util::sync::CancellationToken;
 ///
-/// /// What `axum::serve` takes: a listener that ends before the connections are told to end.
+/// /// A listener for `axum::serve` that ends before its connections are shut down.
 /// struct Leased {
 ///     /// `None` when nothing more is accepted. The second one shares the socket of the first.
 ///     listener: Option<(Lease<TcpListener>, tokio::net::TcpListener)>,
@@ -221,17 +222,18 @@ where
         }
     }
 
-    /// How long the build of one value may take (default: [`Manager::timeout`]); changed and added
-    /// ones are built concurrently. Past it the build is dropped, and the reload is refused, which
-    /// names the key. The function that tells the settings has as long, too, and so has the comparison
-    /// of all of them with those before.
+    /// Sets the time limit for the build of one value (default: [`Manager::timeout`]). Changed and
+    /// added values are built concurrently. A build that exceeds the limit is dropped, and the reload
+    /// is rejected with the key named. The function that returns the settings has the same limit, and
+    /// so has the comparison of all settings with those before.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How each value ends whose key is gone or whose setting changed, and at the end of the run all of
-    /// them. As [`Component::retire`]; those of one collection are retired side by side.
+    /// Sets the function that closes each value whose key is gone or whose setting changed, and all
+    /// values at the end of the run. Works as [`Component::retire`]; the values of one collection are
+    /// retired side by side.
     pub fn retire<F, Fut>(mut self, retire: F) -> Self
     where
         F: FnOnce(V) -> Fut + Clone + Send + Sync + 'static,
@@ -241,8 +243,8 @@ where
         self
     }
 
-    /// What each value does while it is current: a task for each key. As [`Component::runs`]; the
-    /// tasks of keys that a reload leaves alone are left alone, too.
+    /// Sets the task that each value runs while it is current, one for each key. Works as
+    /// [`Component::runs`]; a reload leaves the tasks of unchanged keys alone.
     pub fn runs<F, Fut>(mut self, run: F) -> Self
     where
         F: FnOnce(Lease<V>, CancellationToken) -> Fut + Clone + Send + Sync + 'static,
@@ -252,7 +254,8 @@ where
         self
     }
 
-    /// What becomes of a task that ends though nobody told it to. As [`Component::on_exit`].
+    /// Sets the reaction to a task that ends before its token is cancelled. Works as
+    /// [`Component::on_exit`].
     pub fn on_exit(mut self, on_exit: OnExit) -> Self {
         self.on_exit = on_exit;
         self

@@ -1,4 +1,4 @@
-//! The components of one manager, and who is built from whom.
+//! The components of one manager, and the inputs of each.
 
 use std::collections::BTreeMap;
 use std::future::{Future, ready};
@@ -16,18 +16,18 @@ use crate::{Built, Done, KeyCounts, Reading, Source, Step};
 ///
 /// # Invariants
 ///
-/// 1. The inputs of a node stand before it. So the graph has no cycle.
-/// 2. Neither `inputs` nor `dependants` nor `pushes` name one twice.
+/// 1. The inputs of a node stand before it, so the graph has no cycle.
+/// 2. `inputs`, `dependants` and `pushes` name no index twice.
 #[derive(Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) sources: Vec<usize>,
     pub(crate) effects: Vec<Effect>,
-    /// The effects that push a node somewhere, of the few nodes that have any.
+    /// The effects that read a node, for the few nodes that have any.
     pushes: BTreeMap<usize, Vec<usize>>,
     /// The nodes that keep their first value.
     pub(crate) pinned: Vec<usize>,
-    /// Whether there is a node that drains.
+    /// `true` if any node drains.
     pub(crate) drains: bool,
 }
 
@@ -37,10 +37,10 @@ pub(crate) struct Node {
     pub(crate) build: Box<dyn Build>,
     /// The nodes that are built from this one.
     pub(crate) dependants: Vec<usize>,
-    /// Whether its values are retired or run, or may keep values that do: those are waited for, and
-    /// closed at the end.
+    /// `true` if its values are retired or run, or can keep values that are: the manager waits for
+    /// those, and closes them at the end.
     pub(crate) drains: bool,
-    /// How its values run, if they do.
+    /// The runner of its values, if they run.
     pub(crate) runs: Option<Box<Runs>>,
 }
 
@@ -50,41 +50,41 @@ pub(crate) struct Effect {
     pub(crate) run: Box<dyn Run>,
 }
 
-/// How a node is built. Each function of the app's in it is in a [`Quiet`] of its own.
+/// Builds a node. Each function of the app in it is in a [`Quiet`] of its own.
 pub(crate) trait Build: Send + Sync {
-    /// Whether the inputs are others than those of the committed slot.
+    /// Returns `true` if the inputs differ from those of the committed slot.
     fn is_due(&self, draft: &DraftCell) -> bool;
 
     fn start(&self, draft: &DraftCell) -> BoxFuture<'static, Fresh>;
 
-    /// Whether it keeps its first value.
+    /// Returns `true` if the node keeps its first value.
     fn is_pinned(&self) -> bool {
         false
     }
 
-    /// Whether it would have another value, were it not pinned.
+    /// Returns `true` if the node would have another value, were it not pinned.
     fn is_pending(&self, _: &DraftCell) -> bool {
         false
     }
 }
 
-/// What a build came to.
+/// The result of a build.
 pub(crate) enum Fresh {
     Unchanged,
     Slot(AnySlot),
-    /// The slot of a collection, and what became of its keys.
+    /// The slot of a collection, and its key counts.
     Collection(AnySlot, Box<KeyCounts>),
 }
 
-/// How an effect is run. Each function of the app's in it is in a [`Quiet`] of its own.
+/// Runs an effect. Each function of the app in it is in a [`Quiet`] of its own.
 pub(crate) trait Run: Send + Sync {
-    /// Whether the inputs are others than when it last ran, or it failed then.
+    /// Returns `true` if the inputs differ from those of the last run, or if that run failed.
     fn is_due(&self, draft: &DraftCell) -> bool;
 
     fn start(&self, draft: &DraftCell) -> BoxFuture<'static, ()>;
 
-    /// The last run has ended well. Not part of the run, because one that was given up may come to its
-    /// end later, and counts for nothing then.
+    /// Records that the last run ended well. Not part of the run, because an abandoned run can end
+    /// later, and must not count then.
     fn ran_well(&self);
 }
 
@@ -113,11 +113,12 @@ impl Graph {
         self.nodes.push(node);
     }
 
-    /// The names of those whose inputs, as they are in the draft, would give them another value.
+    /// The names of the pinned components whose inputs, as they are in the draft, would give them
+    /// another value.
     ///
     /// # Errors
     ///
-    /// The first comparison that panics.
+    /// Returns the step of the first comparison that panics.
     pub(crate) fn pending(&self, draft: &DraftCell) -> Result<Vec<Arc<str>>, Step> {
         let mut names = Vec::new();
         for Node { entry, build, .. } in self.pinned.iter().map(|&index| &self.nodes[index]) {
@@ -130,13 +131,13 @@ impl Graph {
         Ok(names)
     }
 
-    /// The effects that push these nodes somewhere.
+    /// The effects that read these nodes.
     pub(crate) fn effects_of(&self, nodes: &[usize]) -> impl Iterator<Item = usize> {
         let pushes = nodes.iter().filter_map(|node| self.pushes.get(node));
         pushes.flatten().copied()
     }
 
-    /// Gives back the room for more.
+    /// Frees the spare capacity of the lists.
     pub(crate) fn shrink(&mut self) {
         self.nodes.shrink_to_fit();
         self.sources.shrink_to_fit();
@@ -183,7 +184,8 @@ impl Node {
     }
 }
 
-/// What a slot was built from, in the form that the inputs of its component have given it.
+/// The record of the inputs that a slot was built from, in the form that its component's inputs gave
+/// it.
 pub(super) fn seen<S: 'static>(inputs: Option<&Inputs>) -> &S {
     let seen = inputs.and_then(|inputs| inputs.downcast_ref());
     seen.expect("a slot keeps the inputs of its own component")
@@ -219,7 +221,7 @@ impl<S: Source> Build for FromSource<S> {
                 Reading::Stamped(value, stamp) => (value, Some(stamp)),
                 Reading::Value(value) => (value, None),
             };
-            // In a slot also if it is not needed: so it is retired.
+            // In a slot even if it is not needed, so that it is retired.
             let slot = Slot::new(&home, value, Origin::Read(new_stamp), None);
             Ok(match new_stamp.is_some() && new_stamp == stamp {
                 true => Fresh::Unchanged,
@@ -229,7 +231,7 @@ impl<S: Source> Build for FromSource<S> {
     }
 }
 
-/// Stands for the build of a reload that was given up, which counts for nothing.
+/// The build of an abandoned reload, which counts for nothing.
 pub(super) fn given_up() -> BoxFuture<'static, Fresh> {
     Box::pin(ready(Ok(Fresh::Unchanged)))
 }
@@ -241,7 +243,7 @@ pub(super) struct Derived<B, F> {
     pub(super) build: Quiet<F>,
 }
 
-/// Whether these inputs are others than those that the committed slot of the component was built from.
+/// Returns `true` if these inputs differ from those that the component's committed slot was built from.
 pub(super) fn is_due<B: Bound>(index: usize, inputs: &B, draft: &DraftCell) -> bool {
     let take = |draft: &Draft| {
         let committed = draft.committed(index)?;
@@ -279,7 +281,7 @@ where
     }
 }
 
-/// An effect that is handed values.
+/// An effect that gets values.
 pub(super) struct Applied<B: Bound, F> {
     pub(super) inputs: B,
     pub(super) effect: Quiet<F>,
@@ -288,10 +290,10 @@ pub(super) struct Applied<B: Bound, F> {
 
 /// The inputs of the runs of an effect.
 pub(super) struct Pushed<S> {
-    /// Those with which it last ran well; `None` while it runs and when it failed, since nobody knows
-    /// how far it came.
+    /// The inputs of the last run, if it ended well; `None` while it runs, and when it failed, because it
+    /// is unknown how far it came.
     well: Option<S>,
-    /// Those with which it was started last.
+    /// The inputs of the run that was started last.
     tried: Option<S>,
 }
 
@@ -334,7 +336,7 @@ where
         let before = (pushed.well.take(), pushed.tried.replace(seen));
         drop(pushed);
         let name = self.effect.name();
-        // Values of the app's: each apart, because the second panic of a drop would end the process.
+        // Each on its own, because a second panic during one drop would abort the process.
         drop_quietly(name, before.0);
         drop_quietly(name, before.1);
         let future = F::clone(&self.effect)(values);

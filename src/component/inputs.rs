@@ -1,4 +1,4 @@
-//! What a component may be built from.
+//! The inputs of components.
 
 use crate::live::{Draft, Lease, Live, Selection, Slot};
 
@@ -6,14 +6,14 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What a component may be built from: a handle, a selection, or a tuple of up to eight of them.
+/// The inputs of a component: a handle, a selection, or a tuple of up to eight of them.
 ///
 /// | input | the build gets | it runs again when |
 /// |---|---|---|
 /// | `&config` or `config` ([`Live<T>`]) | [`Lease<T>`] | the component was rebuilt |
-/// | `config.select(\|c\| &c.part)` | a copy of the part | the part is another (`PartialEq`) |
-/// | `config.map(\|c\| (c.a, c.b))` | what was computed | it is another (`PartialEq`) |
-/// | `(a, b, ..)` | a tuple of the above | any of them says so |
+/// | `config.select(\|c\| &c.part)` | a copy of the part | the part changed (`PartialEq`) |
+/// | `config.map(\|c\| (c.a, c.b))` | the result | the result changed (`PartialEq`) |
+/// | `(a, b, ..)` | a tuple of the above | any of them changed |
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -42,7 +42,7 @@ mod sealed {
     note = "what no reload replaces is not an input: move it into the closure, `async move |..| ..`"
 )]
 pub trait Inputs: sealed::Sealed {
-    /// What the build gets.
+    /// The values that the build gets.
     type Values: Send + 'static;
 
     #[doc(hidden)]
@@ -56,20 +56,20 @@ pub trait Inputs: sealed::Sealed {
     fn bind(&self) -> Self::Bound;
 }
 
-/// Inputs that a component holds on to.
+/// Inputs in the form in which a component keeps them.
 pub(crate) trait Bound: Send + Sync + 'static {
     type Values: Send + 'static;
     /// The values of the components that are read, taken out of a draft.
     type Held;
-    /// Tells later whether the inputs changed. It holds no value.
+    /// A record to tell later if the inputs changed. It holds no lease.
     type Seen: Send + Sync + 'static;
-    /// The values that have to stay for as long as what is built from them.
+    /// The values that must live as long as what is built from them.
     type Kept: Send + Sync + 'static;
 
     /// Calls `f` for each handle.
     fn visit(&self, f: &mut dyn FnMut(Handle<'_>));
 
-    /// Runs no code of the app's, as the others may.
+    /// Takes the values out of a draft. Unlike `values` and `is_unchanged`, it runs no code of the app.
     fn hold(&self, draft: &Draft) -> Self::Held;
 
     fn values(&self, held: Self::Held) -> (Self::Values, Self::Seen, Self::Kept);
@@ -77,7 +77,7 @@ pub(crate) trait Bound: Send + Sync + 'static {
     fn is_unchanged(&self, held: &Self::Held, seen: &Self::Seen) -> bool;
 }
 
-/// Which component an input reads.
+/// The component that an input reads.
 pub(crate) struct Handle<'a> {
     pub(crate) publication: &'a std::sync::Arc<crate::live::Publication>,
     pub(crate) index: usize,

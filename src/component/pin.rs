@@ -7,7 +7,7 @@ use super::inputs::Bound;
 use crate::crew::BoxFuture;
 use crate::live::{Draft, DraftCell, Home, Origin, Selection, Slot};
 
-/// A component that keeps the value that it had at the start.
+/// A component that keeps its first value.
 pub(super) struct Pinned<T: Send + Sync + 'static, U: 'static> {
     pub(super) home: Arc<Home>,
     pub(super) selection: Selection<T, U>,

@@ -1,4 +1,4 @@
-//! Components that run: what a value does while it is current.
+//! Components that run: the tasks of values that are current.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::crew::BoxFuture;
 use crate::live::{AnySlot, Lease, Slot};
 use crate::panic::Quiet;
 
-/// What becomes of a task that ends though nobody told it to: see
+/// The reaction to a task that ends before its token is cancelled: see
 /// [`Component::on_exit`](crate::Component::on_exit).
 ///
 /// ```
@@ -22,30 +22,30 @@ pub enum OnExit {
     /// 100 ms again once it has run for a minute.
     #[default]
     Restart,
-    /// It stays ended until its component is replaced: for tasks that have something to do once.
+    /// It stays ended until its component is replaced: for tasks that do something once.
     Leave,
-    /// The run ends with an [`Error`](crate::Error) that names it, whatever
+    /// The run ends with an [`Error`](crate::Error) that names the component, whatever
     /// [`OnError`](crate::OnError) says about reloads.
     Stop,
 }
 
-/// How the values of a component run.
+/// The runner of a component, and its reaction to a task that ends.
 pub(crate) struct Runs {
     pub(crate) runner: Box<dyn Runner>,
     pub(crate) on_exit: OnExit,
 }
 
 pub(crate) trait Runner: Send + Sync {
-    /// What has to run while this slot is current.
+    /// The tasks that must run while this slot is current.
     fn tasks(&self, slot: &AnySlot) -> Vec<Runnable>;
 }
 
-/// A value that can run. It holds the value, so that it can be started again.
+/// A value with its task. It holds the value, so that the task can be started again.
 pub(crate) struct Runnable {
     pub(crate) name: Arc<str>,
-    /// Which value it is.
+    /// The serial number of the value.
     pub(crate) serial: u64,
-    /// `None` once it was told to stop.
+    /// `None` once the token of the task was cancelled.
     pub(crate) start: Option<Start>,
 }
 
@@ -70,7 +70,7 @@ impl Runnable {
     }
 }
 
-/// A component whose value is one task.
+/// A component whose value runs one task.
 pub(super) struct One<T, F> {
     run: Arc<Quiet<F>>,
     value: std::marker::PhantomData<fn(T)>,

@@ -1,4 +1,4 @@
-//! Where a value comes from that is read from outside: the [`Source`] trait.
+//! Sources of values that are read from outside: the [`Source`] trait.
 
 use std::future::Future;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -12,8 +12,8 @@ use crate::{BoxError, Built, Notifier, Trigger};
 ///
 /// [`file::json`](crate::file) and its siblings are sources, and so is every closure of the form
 /// `async || Ok(value)`. A closure has no [`Stamp`], so its value counts as changed in every reload. It
-/// is cloned for each call, so it cannot change what it captured: state that is to last from one read
-/// to the next, such as an ETag or a connection, goes into an `Arc`, or into a type of its own.
+/// is cloned for each call, so it cannot change what it captured. Keep state that lasts from one read to
+/// the next, such as an ETag or a connection, in an `Arc`, or in a type of your own.
 ///
 /// ```
 /// use rekindle::{BoxError, Reading, Source, Stamp};
@@ -41,28 +41,28 @@ use crate::{BoxError, Built, Notifier, Trigger};
     note = "a closure is called again and again, so it must not change what it captured, nor move it out: clone it there; to keep state between calls, capture an `Arc<Mutex<_>>` or an atomic in an `Arc`, or implement `Source` for a type of your own"
 )]
 pub trait Source: Send + Sync + 'static {
-    /// What it reads.
+    /// The value that it reads.
     type Value: Send + Sync + 'static;
 
-    /// Reads the value. `committed` is the stamp of the value that is live, if it has one: a source
-    /// that would give the same answers [`Reading::Unchanged`].
+    /// Reads the value. `committed` is the stamp of the live value, if it has one. A source that would
+    /// read the same value again returns [`Reading::Unchanged`].
     ///
     /// # Errors
     ///
-    /// An error refuses the reload.
+    /// An error rejects the reload.
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped when its deadline has passed, or when something else refused the
-    /// reload. The next reload calls `read` again.
+    /// The future is dropped when its deadline has passed, or when something else rejects the reload.
+    /// The next reload calls `read` again.
     fn read(
         &self,
         committed: Option<Stamp>,
     ) -> impl Future<Output = Result<Reading<Self::Value>, BoxError>> + Send;
 
-    /// Called once, before the first [`read`](Self::read): starts watching, so that no change after
-    /// that read is missed, and gives what will report the changes. A source that does not watch
-    /// gives `None`.
+    /// Starts watching, and returns the notifier that reports the changes, or `None` if the source does
+    /// not watch. Called once, before the first [`read`](Self::read), so that no change after that read
+    /// is missed.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// A closure that keeps nothing between two calls (`AsyncFn() -> Result<T, BoxError>`).
+/// A closure that keeps no state between calls (`AsyncFn() -> Result<T, BoxError>`).
 impl<F, Fut> Source for F
 where
     F: FnOnce() -> Fut + Stateless<()> + Clone + Send + Sync + 'static,
@@ -116,7 +116,7 @@ where
     }
 }
 
-/// What a [`Source`] has read.
+/// The result of reading a [`Source`].
 ///
 /// ```
 /// use rekindle::{Reading, Stamp};
@@ -135,18 +135,18 @@ where
 /// ```
 #[derive(Clone, Debug)]
 pub enum Reading<T> {
-    /// What is live is what would be read.
+    /// The source would read the live value again.
     Unchanged,
     /// A value that counts as changed.
     Value(T),
-    /// A value, and the stamp by which it is known again.
+    /// A value, and the stamp by which it is recognized.
     Stamped(T, Stamp),
 }
 
-/// Tells one reading of a source from another: a digest of what was read.
+/// A digest of what was read, which identifies one reading of a source.
 ///
-/// 128 bits, keyed anew in each process, so that nobody can prepare two texts with one digest. It
-/// lives in the slot of the value, so a stamp is live exactly when its value is.
+/// It has 128 bits and is keyed anew in each process, so that an attacker cannot prepare two texts with
+/// one digest. It lives in the slot of the value, so a stamp is live exactly when its value is.
 ///
 /// ```
 /// use rekindle::Stamp;
@@ -172,10 +172,10 @@ impl Stamp {
     }
 }
 
-/// What [`Source::watch`] gives: the notifier of a source that watches what it reads.
+/// The notifier of a source that watches what it reads, as [`Source::watch`] returns it.
 ///
-/// The manager drives it. It is a [`Notifier`] itself, so that a source can be tested, or used,
-/// without a manager.
+/// The manager drives it. It is a [`Notifier`] itself, so that a source can be tested, or used, without
+/// a manager.
 ///
 /// ```
 /// use rekindle::{Notifier, Watch};

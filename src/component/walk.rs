@@ -1,13 +1,13 @@
 //! The *prepare* phase: reads all sources, and builds what depends on those that changed.
 //!
-//! # How it goes
+//! # How it works
 //!
-//! All sources start at once, concurrently. Those that are done with their first poll (an unchanged
-//! stamp, say) are settled right away. *Affected* is whatever is reachable from a source that changed
-//! or is still being read; nothing else is looked at, so the walk costs what may change, not what is
-//! there. Each affected node waits for those of its inputs that are not settled yet. When the last
-//! one is, the node is built if an input changed, and else is settled too. So each is built as soon
-//! as it can be, with the new values of all its inputs.
+//! All sources start at once, concurrently. A source that its first poll completes (with an unchanged
+//! stamp, say) is settled at once. A node is *affected* if it can be reached from a source that changed
+//! or is still being read. Nothing else is looked at, so the walk costs what can change, not the size
+//! of the graph. Each affected node waits for those of its inputs that are not settled yet. When the
+//! last one settles, the node is built if an input changed, and is settled otherwise. So each node is
+//! built as early as possible, with the new values of all its inputs.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -18,22 +18,22 @@ use crate::live::{Draft, DraftCell};
 use crate::report::Log;
 use crate::{Action, KeyCounts, Stamp, Step, StepError};
 
-/// What the draft is ready for.
+/// The result of preparing a draft.
 pub(crate) enum Prepared {
-    /// To be committed.
+    /// The draft is ready to be committed.
     Ready,
-    /// Nothing: the log says why, or the reload was given up.
+    /// A step failed, which the log says, or the reload was abandoned.
     Refused,
-    /// Nothing: the sources are as they were when this one failed its probation.
+    /// The sources are as they were when this one failed its probation.
     HeldBack(usize),
 }
 
-/// Prepares the next generation, except for what would only fail its probation again. Forgets what is
-/// held back when the sources are something else.
+/// Prepares the next generation, unless it would only fail its probation again. Clears `held_back` when
+/// one of its sources has changed.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops all builds; nothing of the draft was visible.
+/// Dropping the future drops all builds. Nothing of the draft was visible.
 pub(crate) async fn prepare(
     graph: &Graph,
     draft: &DraftCell,
@@ -63,25 +63,25 @@ pub(crate) async fn prepare(
     prepared.unwrap_or(Prepared::Refused)
 }
 
-/// Sources that had changed in a generation that failed its probation, with the stamps that they have
-/// as long as nobody edits them.
+/// Sources that had changed in a generation that failed its probation, with their stamps, which stay
+/// the same until a source is edited.
 pub(crate) type HeldBack = Vec<(usize, Stamp)>;
 
 struct Walk<'a> {
     graph: &'a Graph,
     draft: &'a DraftCell,
     crew: Crew<Fresh>,
-    /// For each affected node, how many of its inputs are not settled yet.
+    /// The number of inputs of each affected node that are not settled yet.
     waiting: BTreeMap<usize, usize>,
-    /// Nodes all of whose inputs are settled, and one of them has changed.
+    /// Nodes whose inputs are all settled, and at least one of these has changed.
     free: VecDeque<usize>,
-    /// Nodes that are settled, and whose dependants have not been told yet.
+    /// Settled nodes that their dependants still count as unsettled.
     settled: VecDeque<usize>,
     gate: &'a Gate,
     log: &'a Log,
 }
 
-/// Something failed, and the log says what; or the reload was given up.
+/// A step failed, which the log says, or the reload was abandoned.
 struct Refused;
 
 impl Walk<'_> {
@@ -91,7 +91,7 @@ impl Walk<'_> {
             self.build(source)?;
         }
         if let Some(held) = held_back {
-            // Before anything is built from them, so that pools are not opened again and again.
+            // Before anything is built from the sources, so that pools are not opened again and again.
             while let Some(finished) = self.crew.next().await {
                 self.finish(finished)?;
             }
@@ -100,7 +100,7 @@ impl Walk<'_> {
             }
             *held_back = None;
         }
-        // Their dependants need not be told: nobody waits for a source that is settled by now.
+        // No node waits for a source that is settled by now, so its dependants need no update.
         self.settled.clear();
         self.mark_affected();
         loop {
@@ -117,7 +117,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The first of these, if all of them are still as they are held back.
+    /// Returns the first of these sources if all of them still have their stamps.
     fn is_held_back(&self, held_back: &HeldBack) -> Option<usize> {
         let (first, _) = held_back.first()?;
         let are_all = |draft: &Draft| {
@@ -127,7 +127,7 @@ impl Walk<'_> {
         self.draft.read(are_all)?.then_some(*first)
     }
 
-    /// Fills `waiting`, and `free` with those that wait for nobody.
+    /// Fills `waiting`, and `free` with the nodes that wait for no input.
     fn mark_affected(&mut self) {
         let nodes = &self.graph.nodes;
         let unsettled: Vec<usize> = self.crew.unfinished().map(|(source, _)| source).collect();
@@ -151,14 +151,14 @@ impl Walk<'_> {
                 *inputs.expect("a dependant of an affected node is affected") += 1;
             }
         }
-        // An input of theirs has changed, or they would wait.
+        // An input of these nodes has changed, or they would wait.
         let free = self.waiting.iter().filter(|(_, inputs)| **inputs == 0);
         self.free.extend(free.map(|(node, _)| *node));
         self.crew.look();
     }
 
-    /// Goes on from all nodes that are settled. Those whose inputs are settled now, and have not
-    /// changed, are settled too.
+    /// Updates the dependants of all settled nodes. A dependant whose inputs are all settled now is free
+    /// to be built if one of them changed, and is settled too otherwise.
     fn tell_dependants(&mut self) -> Result<(), Refused> {
         let Self {
             graph: Graph { nodes, .. },
@@ -188,7 +188,7 @@ impl Walk<'_> {
         told.ok_or(Refused)
     }
 
-    /// Builds the node, if its inputs are others than before.
+    /// Builds the node if its inputs changed.
     fn build(&mut self, index: usize) -> Result<(), Refused> {
         if self.gate.is_given_up() {
             return Err(Refused);

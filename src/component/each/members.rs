@@ -1,4 +1,4 @@
-//! How a collection is built: what is set as before keeps its value, the rest is built, concurrently.
+//! Builds collections: a key with the same setting keeps its value, the others are built concurrently.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
@@ -24,25 +24,25 @@ use crate::live::{
 use crate::panic::Quiet;
 use crate::{BoxError, Built, Done, KeyCounts, StepError};
 
-/// What can be a key. `Display` names it in reports and errors.
+/// The key of a value. `Display` names it in reports and errors.
 pub(crate) trait Key: Ord + Clone + fmt::Display + Send + Sync + 'static {}
 
 impl<K: Ord + Clone + fmt::Display + Send + Sync + 'static> Key for K {}
 
-/// What a key may be set to. What is equal is left alone.
+/// The setting of a key. A key with an equal setting is left alone.
 pub(crate) trait Setting: PartialEq + Clone + Send + Sync + 'static {}
 
 impl<S: PartialEq + Clone + Send + Sync + 'static> Setting for S {}
 
-/// What the members of one collection have in common.
+/// The data that the members of one collection share.
 pub(in crate::component) struct Members {
     pub(crate) collection: Arc<Home>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) retire: Option<Weak<Retire>>,
-    /// How long the build of one may take.
+    /// The time limit for the build of one member.
     pub(crate) timeout: Duration,
-    /// What is asked of the app to tell which there are and which stay. The collection as a whole may
-    /// take as long as all of its members, so it has no time of its own.
+    /// The entry for the app's functions that list and compare the members. The collection as a whole
+    /// may take as long as all of its members, so it has no limit of its own.
     pub(crate) telling: Arc<Entry>,
 }
 
@@ -62,7 +62,8 @@ impl Members {
         }
     }
 
-    /// The names of those whose build has not ended. If these are among them, they have a moment for it.
+    /// The names of the members whose build has not ended. If any of `due` are among them, they get a
+    /// moment to end.
     async fn running(&self, due: impl Iterator<Item = &Arc<str>> + Clone) -> BTreeSet<Arc<str>> {
         let give_up = Instant::now() + LETTING_GO;
         loop {
@@ -76,10 +77,10 @@ impl Members {
         }
     }
 
-    /// Where the slot of this member will belong.
+    /// The `Home` of the slot of this member.
     fn home<K: Key, V: Send + Sync + 'static>(&self, key: &K) -> Arc<Home> {
         let name = format!("{}[{}]", self.collection.name, Escaped(key)).into();
-        // Whoever drops the home last must not meet a panic of the key's.
+        // `Quiet`, because the drop of the key can panic on the thread that drops the last `Home`.
         let key = Quiet::new(&self.collection.name, key.clone());
         Arc::new(Home {
             name,
@@ -117,7 +118,7 @@ where
     S: Setting,
 {
     fn is_due(&self, draft: &DraftCell) -> bool {
-        // If that is busy, the start says so.
+        // If the entry is busy, `start` returns the error.
         let _telling = self.members.telling.enter();
         is_due(self.members.collection.index, &self.inputs, draft)
     }
@@ -164,7 +165,7 @@ where
         let members = Arc::clone(&self.members);
         let build = G::clone(&self.build);
         Box::pin(async move {
-            // One that was given up and still blocks its thread is not joined by another.
+            // A member whose abandoned build still blocks its thread must not be built beside it.
             let names = due.iter().map(|(home, ..)| &home.name);
             let busy = members.running(names).await;
             let mut crew = Crew::new(members.ledger.clock());
@@ -178,7 +179,7 @@ where
                 let timeout = members.timeout;
                 let entry = members.ledger.add(Kind::Member, &home.name, timeout);
                 let anchor = Arc::clone(&inputs);
-                // In a slot from the beginning: whatever becomes of the others, it is retired.
+                // In a slot from the beginning, so that it is retired even if other members fail.
                 let make = || {
                     let setting = S::clone(&setting);
                     let future = build.clone()(K::clone(&key), setting.clone());
@@ -214,8 +215,8 @@ where
     }
 }
 
-/// The values of a collection in the making, by the places of their keys. They are let go when the
-/// reload is given up, so that one member that blocks its thread does not hold the others.
+/// The values of a collection in the making, with the positions of their keys. They are dropped when
+/// the reload is abandoned, so that a member that blocks its thread does not hold the others.
 struct Leases<V: Send + Sync + 'static>(Mutex<Option<Places<V>>>);
 
 type Places<V> = Vec<(usize, Lease<V>)>;
@@ -234,12 +235,12 @@ impl<V: Send + Sync + 'static> Leases<V> {
         }
     }
 
-    /// Returns `true` if the reload was given up.
+    /// Returns `true` if the reload was abandoned.
     fn is_abandoned(&self) -> bool {
         self.lock().is_none()
     }
 
-    /// `None` if the reload was given up.
+    /// `None` if the reload was abandoned.
     fn take(&self) -> Option<Places<V>> {
         self.lock().take()
     }
@@ -256,7 +257,7 @@ impl<V: Send + Sync + 'static> Abort for Leases<V> {
     }
 }
 
-/// What a build gives.
+/// The value that a build returns.
 type Value<Fut> = <<Fut as Future>::Output as Built>::Value;
 
 /// Puts a value that was built in its place.
@@ -287,7 +288,7 @@ fn failed(key: &impl fmt::Display, error: StepError) -> BoxError {
     })
 }
 
-/// Which member could not be built.
+/// The error of a member that could not be built.
 #[derive(Debug)]
 struct MemberError {
     key: String,
@@ -306,7 +307,7 @@ impl StdError for MemberError {
     }
 }
 
-/// A collection each of whose values is a task.
+/// A collection whose values run one task each.
 pub(super) struct Many<K, V, F> {
     run: Arc<Quiet<F>>,
     values: PhantomData<fn(K, V)>,
