@@ -1,5 +1,5 @@
-//! Runs many steps of the app's code concurrently: in place those that one quick poll completes, in
-//! tasks all others.
+//! Runs many steps of the app's code concurrently. A step that one quick poll completes runs in place,
+//! any other in a task.
 //!
 //! Most steps complete with their first poll, and a task for each would cost several times the step
 //! itself. So steps are polled in place, one after the other. One that is pending continues in a task.

@@ -276,7 +276,7 @@ impl Error {
             || matches!(self.outcome(), Some(Outcome::Interrupted { .. }))
     }
 
-    /// Returns `true` if a reload was asked for, and waited for, from inside a reload: it could never
+    /// Returns `true` if a reload was asked for, and waited for, from inside a reload, which could never
     /// end.
     ///
     /// ```

@@ -114,7 +114,7 @@ pub enum Outcome {
     },
 }
 
-/// The effect of one reload on one component, effect or reloader.
+/// One component, effect or reloader in a [`Report`].
 ///
 /// ```
 /// use rekindle::Action;
@@ -250,8 +250,8 @@ impl Report {
         self.pending_restart.iter().map(|name| &**name)
     }
 
-    /// The values of earlier generations that were held past the [drain
-    /// deadline](crate::Manager::drain) when the reload ended, so that they could not be
+    /// The values of earlier generations that were held past the
+    /// [drain deadline](crate::Manager::drain) when the reload ended, so that they could not be
     /// [retired](crate::Component::retire), whichever reload replaced them.
     pub fn overdue(&self) -> &[Draining] {
         &self.overdue

@@ -52,7 +52,7 @@ pub(super) type Make =
 /// let port = reload.derive("port", &text, async |text| Ok(text.parse::<u16>()?)).await?;
 /// assert_eq!(*port.load(), 80);
 ///
-/// // What cannot be built is an error that names it, and is not added.
+/// // A failed build returns an error that names the component, which is not added.
 /// let failed = reload.derive("level", &text, async |text| Ok(text.parse::<bool>()?)).await;
 /// assert_eq!(failed.unwrap_err().to_string(), "component `level` could not be built");
 /// assert_eq!(reload.handle().status().components(), 2);

@@ -103,7 +103,7 @@ impl Entry {
         self.ledger.note_timeout(self.kind, timeout);
     }
 
-    /// Calls code of the app that does not wait.
+    /// Calls synchronous code of the app.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Entry {
         catch(f)
     }
 
-    /// Marks a thread as being in code of the app that does not wait, until the guard is dropped.
+    /// Marks a thread as being in synchronous code of the app, until the guard is dropped.
     ///
     /// # Errors
     ///

@@ -20,8 +20,8 @@ pub(crate) enum Made<'a, T> {
     Future(BoxFuture<'a, T>),
 }
 
-/// A future of the app with its entry in the ledger. The entry counts as running until the
-/// future is dropped, wherever and whenever that is.
+/// A future of the app with its entry in the ledger. The entry counts as running until the future is
+/// dropped, wherever and whenever that is.
 pub(crate) struct Job<'a, T> {
     entry: Arc<Entry>,
     /// `None` once the future has ended.
