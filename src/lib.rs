@@ -1,4 +1,4 @@
-//! Replace the parts of a running service without stopping it.
+//! Replaces the parts of a running service without stopping it.
 //!
 //! A service outlives its configuration: log levels, certificates, pools, limits and routes change
 //! while it runs. A restart for each change drops requests. Swapping parts by hand leaves the service
