@@ -46,10 +46,7 @@ pub trait Inputs: sealed::Sealed {
     type Values: Send + 'static;
 
     #[doc(hidden)]
-    #[allow(
-        private_bounds,
-        reason = "nobody outside needs to know how inputs are looked up"
-    )]
+    #[allow(private_bounds, reason = "the lookup of inputs is private")]
     type Bound: Bound<Values = Self::Values>;
 
     #[doc(hidden)]

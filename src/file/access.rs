@@ -212,7 +212,7 @@ mod tests {
         let next = tokio::spawn(async move { access.run(|| 5).await.is_ok() });
         tokio::time::sleep(BRIEF * 3 / 2).await;
         assert!(!next.is_finished());
-        assert_eq!(named("/mount/slow"), 0, "nobody has given it up");
+        assert_eq!(named("/mount/slow"), 0, "it was not given up");
         drop(end);
         assert!(slow.await.unwrap() && next.await.unwrap());
     }

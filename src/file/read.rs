@@ -235,7 +235,7 @@ mod tests {
 
     /// A file in the survey can be a pipe without a writer by the time it is opened.
     #[test]
-    fn opening_what_has_become_a_pipe_blocks_nobody() {
+    fn opening_what_has_become_a_pipe_does_not_block() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         fs::write(&pipe, "").unwrap();

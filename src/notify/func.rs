@@ -42,7 +42,7 @@ use crate::{BoxError, Notifier, Trigger};
 /// let (_sender, receiver) = mpsc::channel::<()>(1);
 /// let receiver = Arc::new(Mutex::new(receiver));
 /// is_notifier(async move || {
-///     receiver.lock().await.recv().await.ok_or("nobody is left to ask")?;
+///     receiver.lock().await.recv().await.ok_or("no sender is left")?;
 ///     Ok("channel".into())
 /// });
 ///

@@ -107,7 +107,7 @@ pub(crate) fn managers_inside(budget: &Budget) -> Vec<usize> {
     parts.collect()
 }
 
-/// What there is to enforce.
+/// The state of the enforcement.
 pub(crate) enum Overdue {
     /// Nothing that must end is left. [`news`] resolves when that may have changed.
     Nothing,
