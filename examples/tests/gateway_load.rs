@@ -42,7 +42,13 @@ async fn no_request_fails_while_everything_is_replaced() {
 
     let begun = Instant::now();
     let mut reloads = 0;
-    while begun.elapsed() < Duration::from_secs(seconds) {
+    // A machine that does other things takes longer for as many.
+    let enough = u32::try_from(seconds * 5).unwrap();
+    let is_over = |reloads: u32| {
+        let times = if reloads < enough { 10 } else { 1 };
+        begun.elapsed() >= Duration::from_secs(seconds) * times
+    };
+    while !is_over(reloads) {
         // Kinds of changes take turns; what changes is never what changed the last time.
         let removes = setup.change(reloads);
         if removes {
@@ -69,8 +75,9 @@ async fn no_request_fails_while_everything_is_replaced() {
         failures.len(),
         failures[..failures.len().min(10)].join("\n")
     );
-    eprintln!("{reloads} reloads in {seconds} s: {counts:?}");
-    assert!(u64::from(reloads) >= seconds * 5, "{reloads} reloads");
+    let took = begun.elapsed();
+    eprintln!("{reloads} reloads in {took:.0?}: {counts:?}");
+    assert!(reloads >= enough, "{reloads} reloads");
     for (kind, count) in counts {
         // Those that take a second each, and those that take milliseconds: an eighth of what a
         // machine with two cores and nothing else to do comes to.
