@@ -250,8 +250,10 @@ mod by_signal {
         let app = |stop| {
             let mut group = Group::new();
             group.add("signals", signals);
-            let server = group.add("http", async |_| {
+            let server = group.add("http", async |stop: CancellationToken| {
                 println!("ready");
+                stop.cancelled().await;
+                println!("interrupted");
                 pending::<()>().await;
             });
             if abortable {
@@ -300,6 +302,8 @@ mod by_signal {
         if let Some(mut process) = Process::of(test) {
             process.waits_for("ready");
             process.kill("TERM");
+            // Else the second signal may be heard first.
+            process.waits_for("interrupted");
             process.kill("INT");
             let (code, stderr) = process.ends();
             assert_eq!(code, Some(130));
