@@ -470,13 +470,12 @@ impl<T: Send + Sync + 'static> Source for File<T> {
                     return Err(unread.error.into());
                 }
             };
-            if !loaded.may_pass() {
-                place.setback.end();
-            }
+            let may_pass = loaded.may_pass();
             let sights = loaded.sights();
             reading.found(&sights);
             let stamp = Stamp::of_value(&sights);
             if committed == Some(stamp) {
+                place.setback.end_unless(may_pass);
                 place.settle_on(names, &sights);
                 return Ok(Reading::Unchanged);
             }
@@ -488,6 +487,7 @@ impl<T: Send + Sync + 'static> Source for File<T> {
                 names = wanted;
                 continue;
             }
+            place.setback.end_unless(may_pass);
             match &built {
                 Ok(_) => place.settle_on(names, &sights),
                 // A failed build may not have asked for all of its includes, so the known names are

@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rekindle::file::{self, Contents, File, Includes};
 use rekindle::{BoxError, Notifier, Reading, Source, Stamp, Watch};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 mod support;
@@ -153,7 +154,6 @@ async fn what_is_newly_included_is_watched_and_what_is_not_any_more_is_not() {
     }
 }
 
-/// Nobody misses it.
 /// The watcher looks at what was read before, while the source is about to read more.
 #[tokio::test]
 async fn what_is_newly_included_is_watched_though_the_watcher_has_looked_meanwhile() {
@@ -202,6 +202,105 @@ async fn what_is_newly_included_is_watched_though_the_watcher_has_looked_meanwhi
     for round in ["1", "2", "3"] {
         write(&dir, "sub/a", round);
         watched.reports(&format!("main {round}")).await;
+    }
+}
+
+/// Two files of the kernel make it: one that can never be read, and one that is another each time,
+/// so that the watcher has news whenever it looks.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_shortage_lasts_until_all_includes_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "main", "main");
+    let is_short = Arc::new(AtomicBool::new(true));
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let (go, going) = std::sync::mpsc::channel();
+    let going = Mutex::new(going);
+    let mut source = file::text(dir.path().join("main"))
+        .include({
+            let is_short = Arc::clone(&is_short);
+            move |_, includes| {
+                arrived.send(()).unwrap();
+                going.lock().unwrap().recv().unwrap();
+                let bad = is_short.load(Ordering::Relaxed);
+                let bad = bad.then_some("/proc/self/mem");
+                includes.set(["/proc/uptime"].into_iter().chain(bad))?;
+                Ok(())
+            }
+        })
+        .quiet(Duration::from_millis(5))
+        .watch()
+        .poll(None);
+    let mut watch = Source::watch(&mut source).unwrap().unwrap();
+    let source = Arc::new(source);
+    // On a runtime of its own, because the closure blocks the thread.
+    let read = || {
+        let source = Arc::clone(&source);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(source.read(None)).is_ok()
+        })
+    };
+    let read_without_a_stop = || {
+        let _ = [(); 2].map(|()| go.send(()).unwrap());
+        read().join().unwrap()
+    };
+    assert!(!read_without_a_stop());
+    // The news of the start.
+    timeout(DEADLINE, watch.notify()).await.unwrap().unwrap();
+
+    // The pauses before the next attempts are 0.5, 1 and 2 s, a tenth more or less.
+    let mut pause = Duration::ZERO;
+    for _ in 0..3 {
+        while arrivals.try_recv().is_ok() {}
+        let reading = read();
+        arrivals.recv().await.unwrap();
+        let start = Instant::now();
+        // The watcher begins to wait between the two rounds of the read, of which only the second fails.
+        let mut notify = tokio_test::task::spawn(watch.notify());
+        assert!(notify.poll().is_pending());
+        let _ = [(); 2].map(|()| go.send(()).unwrap());
+        assert!(!reading.join().unwrap());
+        timeout(DEADLINE, notify).await.unwrap().unwrap();
+        pause = start.elapsed();
+    }
+    assert!(pause > Duration::from_millis(1_700), "{pause:?}");
+
+    // This one would last for 4 s, but the shortage ends, and the next one begins anew.
+    let mut notify = tokio_test::task::spawn(watch.notify());
+    assert!(notify.poll().is_pending());
+    is_short.store(false, Ordering::Relaxed);
+    assert!(read_without_a_stop());
+    is_short.store(true, Ordering::Relaxed);
+    assert!(!read_without_a_stop());
+    // The names have changed.
+    timeout(DEADLINE, notify).await.unwrap().unwrap();
+    let start = Instant::now();
+    timeout(DEADLINE, watch.notify()).await.unwrap().unwrap();
+    let pause = start.elapsed();
+    assert!(pause < Duration::from_millis(3_000), "{pause:?}");
+}
+
+/// A shortage would have the watcher look again, and `/proc/uptime` is news then.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_path_that_cannot_be_followed_is_no_shortage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::os::unix::fs::symlink("loop", path("loop")).unwrap();
+    write(&dir, "file", "");
+    for bad in [path("loop"), path("file/a"), path(&"a".repeat(300))] {
+        let mut source = file::set([Path::new("/proc/uptime"), &bad])
+            .quiet(Duration::from_millis(5))
+            .watch()
+            .poll(None);
+        let mut watch = Source::watch(&mut source).unwrap().unwrap();
+        assert!(source.read(None).await.is_err());
+        timeout(DEADLINE, watch.notify()).await.unwrap().unwrap();
+        let again = timeout(Duration::from_millis(800), watch.notify()).await;
+        assert!(again.is_err(), "{} is a shortage", bad.display());
     }
 }
 

@@ -130,7 +130,11 @@ impl Error {
 
     /// Returns `true` if the cause can disappear without a change to the file.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self.0.kind, Kind::Thread(_) | Kind::Io(_))
+        match &self.0.kind {
+            Kind::Thread(_) => true,
+            Kind::Io(error) => !is_of_the_path(error),
+            _ => false,
+        }
     }
 
     pub(super) fn is_not_found(&self) -> bool {
@@ -143,6 +147,20 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Returns `true` if only a change of the path or its symbolic links can help.
+fn is_of_the_path(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let is_loop = error.raw_os_error() == Some(libc::ELOOP);
+    #[cfg(not(unix))]
+    let is_loop = false;
+    let kind = error.kind();
+    is_loop
+        || matches!(
+            kind,
+            io::ErrorKind::InvalidFilename | io::ErrorKind::NotADirectory
+        )
 }
 
 impl fmt::Display for Error {

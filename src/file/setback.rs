@@ -20,8 +20,11 @@ impl Setback {
         }
     }
 
-    pub(super) fn end(&self) {
-        self.lasts.store(false, Ordering::Relaxed);
+    /// Ends it, unless a file could not be read for a reason that may pass.
+    pub(super) fn end_unless(&self, may_pass: bool) {
+        if !may_pass {
+            self.lasts.store(false, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn lasts(&self) -> bool {

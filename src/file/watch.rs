@@ -88,7 +88,7 @@ impl Watcher {
             match next {
                 Ok(Either::First(())) => return true,
                 // A reload could not read, so there is a pause from here on.
-                Ok(Either::Second(())) => {}
+                Ok(Either::Second(())) => self.attempts = 0,
                 Err(_) => {
                     self.attempts += u32::from(pause.is_some());
                     return false;
@@ -108,9 +108,8 @@ impl Watcher {
     }
 
     /// The pause before the next attempt, during a shortage.
-    fn pause(&mut self) -> Option<Duration> {
+    fn pause(&self) -> Option<Duration> {
         if !self.place.setback.lasts() {
-            self.attempts = 0;
             return None;
         }
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.attempts));
