@@ -87,16 +87,17 @@
 //! rules hold for all of them:
 //!
 //! - A duplicate key in a map is an error, at the position of the second.
-//! - A struct is a map. A list in its place, which serde would take field by field, is an error.
+//! - A struct is a map. A list in its place, which serde would take field by field, is an error,
+//!   except inside of untagged and internally tagged enums, where serde's own buffer takes it.
 //! - An enum is the name of a variant, or a map with that name as its only key. YAML's `!Name` is
 //!   another spelling.
 //! - Integers have up to 128 bits. Numeric keys are written like the number: `8080`.
-//! - More than 128 nested lists and maps are an error.
+//! - More than 128 nested lists and maps are an error. TOML's parser stops at about 80.
 //!
 //! YAML's merge keys (`<<: *defaults`) are applied: the keys of the map itself win, and of several
-//! merged maps the earlier one. A YAML file holds one document, and all its aliases together may
-//! repeat 16 MiB. TOML's dates and times become `toml::value::Datetime` and its parts, not a
-//! `String`.
+//! merged maps the earlier one. A key cannot be a list or a map. A YAML file holds one document, and
+//! all its aliases together may repeat 16 MiB. TOML's dates and times become `toml::value::Datetime`
+//! and its parts, not a `String`.
 //!
 //! The tree is made for configuration, so two kinds of types work with their own parser only:
 //! `serde_json::value::RawValue`, and types that borrow from the text.

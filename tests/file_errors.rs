@@ -388,6 +388,23 @@ fn a_byte_order_mark_is_no_error() {
         &json("\u{feff}{\"port\": \"x\"}"),
         ":1:10: port: invalid type, expected u16",
     );
+    says(
+        &toml("\u{feff}port = 'x'"),
+        ":1:8: port: invalid type, expected u16",
+    );
+    says(
+        &yaml("\u{feff}hosts: []\nport: x"),
+        ":2:7: port: invalid type, expected u16",
+    );
+    says(
+        &yaml("\u{feff}port: x"),
+        ":1:7: port: invalid type, expected u16",
+    );
+    says(&json("\u{feff}{port}"), ":1:2: key must be a string");
+    says(
+        &toml("\u{feff}port = 1\nport = 2"),
+        ":2:1: port: duplicate key",
+    );
 }
 
 #[test]
@@ -402,7 +419,7 @@ fn bytes_that_are_no_utf8_are_told_by_their_place() {
 
 #[test]
 fn an_empty_file_says_so() {
-    for contents in ["", " \n"] {
+    for contents in ["", " \n", "\u{feff}", "\u{feff}\n"] {
         for make in [file::json::<Printer> as Maker<_>, file::toml, file::yaml] {
             let error = error_of(make, contents).unwrap();
             assert!(
@@ -624,7 +641,13 @@ fn what_is_nested_too_deeply_is_refused_at_once() {
         &yaml(&format!("port: {deep}")),
         ":1:135: nested too deeply; 128 levels are the limit",
     );
-    assert_eq!(toml(&format!("port = {deep}")).line(), Some(1));
+    says(&toml(&format!("port = {deep}")), ":1:88: nested too deeply");
+    let deep_key = format!("{}a = 1", "a.".repeat(100));
+    says(&toml(&deep_key), ": nested too deeply");
+    says(
+        &toml(&format!("[{}a]", "a.".repeat(100))),
+        ": nested too deeply",
+    );
     let deep = format!(r#"{{"either": {deep}"#);
     assert!(json(&deep).to_string().contains("EOF while parsing a list"));
     let deep = format!("{{\"either\": {}{}}}", "[".repeat(200), "]".repeat(200));

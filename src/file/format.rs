@@ -49,9 +49,13 @@ impl Problem {
     }
 }
 
+/// The byte order mark that some editors write before the text.
+const MARK: &str = "\u{feff}";
+
 /// Parses the contents. The error mentions it if the file is empty.
 pub(super) fn parse<T>(parse: Parse<T>, bytes: &[u8]) -> Result<T, Problem> {
-    let empty = bytes.trim_ascii().is_empty();
+    let text = bytes.strip_prefix(MARK.as_bytes()).unwrap_or(bytes);
+    let empty = text.trim_ascii().is_empty();
     parse(bytes).map_err(|mut problem| {
         if empty {
             let empty = " (the file is empty)";
@@ -82,10 +86,20 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// The text of a JSON, TOML or YAML file, without the byte order mark that some editors write.
+/// The text of a JSON, TOML or YAML file. It includes a [`MARK`], so that spans count the bytes of
+/// the file.
 #[cfg(any(feature = "json", feature = "toml", feature = "yaml"))]
 fn document(bytes: &[u8]) -> Result<&str, Problem> {
-    utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes))
+    match u32::try_from(bytes.len()) {
+        Ok(_) => utf8(bytes),
+        // Spans have 32 bits.
+        Err(_) => Err(Problem {
+            position: None,
+            key: None,
+            message: "a file of this format may have at most 4 GiB".to_owned(),
+            full: None,
+        }),
+    }
 }
 
 /// Deserializes a tree. An error takes its position from `text` and its field names from the tree.

@@ -5,12 +5,16 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
 
 use super::tree::{Entry, Error, Integer, Node, Segment, Span, Value};
-use super::{Position, Problem, document};
+use super::{MARK, Position, Problem, document};
 
 pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = document(bytes)?;
-    check(text)?;
-    let mut reader = Reader { text, at: 0 };
+    let json = text.strip_prefix(MARK).unwrap_or(text);
+    check(json)?;
+    let mut reader = Reader {
+        text,
+        at: text.len() - json.len(),
+    };
     let root = reader.value(0).map_err(|error| error.problem(text, None))?;
     super::value(text, &root)
 }
@@ -136,11 +140,12 @@ impl<'a> Reader<'a> {
         let is_part = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
         self.at += rest.iter().take_while(is_part).count();
         let number = &self.text[start..self.at];
-        // `-0` is a float.
-        let integer = Some(number).filter(|number| *number != "-0");
-        let integer = integer.and_then(|number| Integer::of_digits(number, 10));
-        if let Some(integer @ (Integer::I64(_) | Integer::U64(_))) = integer {
-            return Ok(Value::Integer(integer));
+        let integer = Integer::of_digits(number, 10);
+        match integer {
+            Some(integer @ (Integer::I64(_) | Integer::U64(_))) if number != "-0" => {
+                return Ok(Value::Integer(integer));
+            }
+            _ => {}
         }
         let float = serde_json::from_str(number)
             .map_err(|error| Error::syntax(without_place(&error)).at(Span::new(start, self.at)))?;

@@ -1,6 +1,8 @@
 //! Positions in a file.
 
-/// A line and a column, both from 1. The column counts characters.
+use super::MARK;
+
+/// A line and a column, both from 1. The column counts characters, except for a byte order mark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::file) struct Position {
     pub(in crate::file) line: usize,
@@ -19,12 +21,12 @@ impl Position {
             .iter()
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |end| end + 1);
+        let line = &before[line_start..];
+        let is_marked = line_start == 0 && line.starts_with(MARK.as_bytes());
+        let line = if is_marked { &line[MARK.len()..] } else { line };
         Self {
             line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
-            column: 1 + before[line_start..]
-                .iter()
-                .filter(|&&byte| starts_character(byte))
-                .count(),
+            column: 1 + line.iter().filter(|&&byte| starts_character(byte)).count(),
         }
     }
 
@@ -63,6 +65,9 @@ mod tests {
         assert_eq!(at("a\n😀b", 6), (2, 2));
         assert_eq!(at("a\n", 2), (2, 1));
         assert_eq!(at("a", 9), (1, 2), "beyond the end");
+        let marked = [at("\u{feff}a\nb", 3), at("\u{feff}a\nb", 4)];
+        assert_eq!(marked, [(1, 1), (1, 2)], "behind a byte order mark");
+        assert_eq!(at("\u{feff}a\nb", 6), (2, 2), "a line further");
     }
 
     #[cfg(feature = "json")]

@@ -23,19 +23,20 @@ pub(in crate::file) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Pro
 /// file.
 fn refused(text: &str, error: &toml::de::Error) -> Problem {
     let message = error.message();
-    let refused = match error.span() {
-        None => Error::syntax(message),
-        Some(span) => {
-            let path = match message {
-                "duplicate key" => path_of_key(text, span.clone()),
-                _ => None,
-            };
-            let refused = match path {
-                Some(path) => path.into_iter().fold(Error::told(message), Error::below),
-                None => Error::syntax(message),
-            };
-            refused.at(Span::new(span.start, span.end))
+    let span = error.span();
+    let duplicate = span.clone().filter(|_| message == "duplicate key");
+    let path = duplicate.and_then(|span| path_of_key(text, span));
+    let refused = match (message, path) {
+        (_, Some(path)) => path.into_iter().fold(Error::told(message), Error::below),
+        // Of values and of keys. The parser's limit is lower than that of the tree.
+        ("cannot recurse further; max recursion depth met" | "recursion limit", None) => {
+            Error::syntax("nested too deeply")
         }
+        (_, None) => Error::syntax(message),
+    };
+    let refused = match span {
+        Some(span) => refused.at(Span::new(span.start, span.end)),
+        None => refused,
     };
     refused.problem(text, None)
 }
@@ -60,7 +61,9 @@ fn node<'a>(value: DeValue<'a>, depth: usize, span: Span) -> Result<Node<'a>, Er
     let value = match value {
         DeValue::String(text) => Value::String(text),
         DeValue::Integer(number) => {
-            let number = Integer::of_digits(number.as_str(), number.radix());
+            let text = number.as_str();
+            let digits = text.strip_prefix('+').unwrap_or(text);
+            let number = Integer::of_digits(digits, number.radix());
             Value::Integer(number.ok_or_else(|| overflow("integer number", span))?)
         }
         DeValue::Float(number) => {

@@ -10,7 +10,7 @@
 //!
 //! 1. No path through the tree is longer than [`MAX_DEPTH`], aliases included, so that building it,
 //!    walking it and dropping it can be recursive.
-//! 2. No table has two keys of the same [text](Node::key_text).
+//! 2. No key is a list or a map, and no table has two keys of the same [text](Node::key_text).
 //! 3. What aliases repeat is bounded (see `yaml.rs`), and the tree holds it once.
 
 use std::borrow::Cow;
@@ -42,6 +42,7 @@ pub(super) struct Span {
 
 impl Span {
     pub(super) fn new(start: usize, end: usize) -> Self {
+        // `document` rejects longer texts.
         let narrow = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
         Self {
             start: narrow(start),
@@ -159,7 +160,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The text that identifies a key. That of a list or a map begins with NUL, to differ from
+    /// The text that identifies a key. That of one with a tag begins with NUL, to differ from
     /// strings. Unquoted numbers have the same text however they are written, because they are the
     /// same key of a map with numeric keys.
     pub(super) fn key_text(&self) -> Cow<'_, str> {
@@ -173,16 +174,7 @@ impl<'a> Node<'a> {
             Value::Float(number) => Cow::Owned(number.to_string()),
             Value::Datetime(text) => Cow::Borrowed(text),
             Value::Tagged(tagged) => Cow::Owned(format!("\0!{} {}", tagged.0, tagged.1.key_text())),
-            Value::Array(items) => {
-                let items: Vec<_> = items.iter().map(Self::key_text).collect();
-                Cow::Owned(format!("\0[{}]", items.join(", ")))
-            }
-            Value::Table(entries) => {
-                let entries = entries
-                    .iter()
-                    .map(|entry| format!("{}: {}", entry.key.key_text(), entry.value.key_text()));
-                Cow::Owned(format!("\0{{{}}}", entries.collect::<Vec<_>>().join(", ")))
-            }
+            Value::Array(_) | Value::Table(_) => unreachable!("no format has these as keys"),
             Value::Shared(_) => unreachable!("`original` looks through it"),
         }
     }

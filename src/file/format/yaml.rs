@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
             match step.event {
                 Event::StreamEnd => break,
                 Event::DocumentStart(..) if root.is_some() => {
-                    let message = "a second document begins here, after `---`; a file may have one";
+                    let message = "a second document begins here; a file may have one";
                     return Err(Error::syntax(message).at(step.span));
                 }
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
@@ -127,11 +127,9 @@ impl<'a> Reader<'a> {
         let (node, anchor) = match event {
             Event::Alias(id) => return self.alias(id, depth, span),
             Event::Scalar(text, style, anchor, tag) => {
-                // The parser reports an empty scalar as `~`.
-                let text = match span.start() == span.end() {
-                    true => Cow::Borrowed(""),
-                    false => text,
-                };
+                // The parser reports a plain scalar without a text as `~`.
+                let is_empty = style == ScalarStyle::Plain && span.start() == span.end();
+                let text = if is_empty { Cow::Borrowed("") } else { text };
                 size.bytes += text.len();
                 let node = Node::new(span, scalar(text, style, tag.as_deref(), span)?);
                 (tagged(node, tag.as_deref(), start), anchor)
@@ -190,6 +188,10 @@ impl<'a> Reader<'a> {
                 return Ok((entries, step.span));
             }
             let (key, size) = self.node(step, depth)?;
+            if let Value::Array(_) | Value::Table(_) = key.untagged().value {
+                let message = "a key is a text, a number, a boolean or null, not a list or a map";
+                return Err(Error::told(message).at(key.span));
+            }
             inner.add(size);
             let step = self.next()?;
             let value = self.node(step, depth);

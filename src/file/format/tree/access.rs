@@ -12,30 +12,28 @@ use super::key::Key;
 use super::{Entry, Error, Node, Segment};
 
 /// The elements of a list.
-pub(super) struct Elements<'de> {
-    rest: slice::Iter<'de, Node<'de>>,
+pub(super) struct Elements<I> {
+    rest: I,
     index: usize,
 }
 
-impl<'de> Elements<'de> {
+impl<'de, I: ExactSizeIterator<Item = &'de Node<'de>>> Elements<I> {
     /// Passes the list to the visitor. Rejects it if the visitor leaves elements over.
-    pub(super) fn visit<V: Visitor<'de>>(
-        items: &'de [Node<'de>],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    pub(super) fn visit<V: Visitor<'de>>(items: I, visitor: V) -> Result<V::Value, Error> {
+        let length = items.len();
         let mut elements = Self {
-            rest: items.iter(),
+            rest: items,
             index: 0,
         };
         let value = visitor.visit_seq(&mut elements)?;
-        match elements.rest.as_slice() {
-            [] => Ok(value),
-            _ => Err(Error::invalid_length(items.len(), &Length(elements.index))),
+        match elements.rest.len() {
+            0 => Ok(value),
+            _ => Err(Error::invalid_length(length, &Length(elements.index))),
         }
     }
 }
 
-impl<'de> SeqAccess<'de> for &mut Elements<'de> {
+impl<'de, I: ExactSizeIterator<Item = &'de Node<'de>>> SeqAccess<'de> for &mut Elements<I> {
     type Error = Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
@@ -120,35 +118,6 @@ impl<'de> MapAccess<'de> for &mut Entries<'de> {
 
     fn size_hint(&self) -> Option<usize> {
         Some(self.rest.len())
-    }
-}
-
-/// An empty list or map.
-pub(super) struct Empty;
-
-impl<'de> SeqAccess<'de> for Empty {
-    type Error = Error;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        _seed: S,
-    ) -> Result<Option<S::Value>, Error> {
-        Ok(None)
-    }
-}
-
-impl<'de> MapAccess<'de> for Empty {
-    type Error = Error;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        _seed: S,
-    ) -> Result<Option<S::Value>, Error> {
-        Ok(None)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, _seed: S) -> Result<S::Value, Error> {
-        Err(Error::told("a value was taken before its key"))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Deserialization of the tree.
 
-use serde::de::{Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
-use serde::forward_to_deserialize_any;
+use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 
-use super::access::{Elements, Empty, Entries, Pairs};
+use super::access::{Elements, Entries, Pairs};
+use super::error::DATE;
 use super::variant::Variant;
 use super::{Error, Integer, Node, Value, plain};
 
@@ -16,7 +16,7 @@ const SPANNED: &str = "$__serde_spanned_private_Spanned";
 
 impl<'de> Node<'de> {
     /// The node without its tag, which has no meaning where the type is known.
-    fn untagged(&'de self) -> &'de Self {
+    pub(in crate::file::format) fn untagged(&'de self) -> &'de Self {
         match &self.original().value {
             Value::Tagged(tagged) => tagged.1.untagged(),
             _ => self.original(),
@@ -56,29 +56,52 @@ impl<'de> Node<'de> {
         Error::invalid_type(unexpected, &expected).at(self.span)
     }
 
+    /// The value for a type that asks for it: no tag, and no date or time, which is a map only for a
+    /// type that takes anything.
+    pub(super) fn typed<V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, Error> {
+        let node = self.untagged();
+        match &node.value {
+            Value::Datetime(_) => {
+                let found = Unexpected::Other(DATE);
+                node.places(Err(Error::invalid_type(found, &visitor)))
+            }
+            _ => node.deserialize_any(visitor),
+        }
+    }
+
     fn text<V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, Error> {
         let node = self.untagged();
         match &node.value {
             Value::String(text) | Value::Plain(text) => {
                 node.places(visitor.visit_borrowed_str(text))
             }
-            _ => node.deserialize_any(visitor),
+            _ => node.typed(visitor),
+        }
+    }
+
+    fn bytes<V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, Error> {
+        let node = self.untagged();
+        match &node.value {
+            Value::String(text) | Value::Plain(text) => {
+                node.places(visitor.visit_borrowed_bytes(text.as_bytes()))
+            }
+            _ => node.list(visitor),
         }
     }
 
     fn list<V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, Error> {
         let node = self.untagged();
         match node.is_void() {
-            true => node.places(visitor.visit_seq(Empty)),
-            false => node.deserialize_any(visitor),
+            true => node.places(Elements::visit([].iter(), visitor)),
+            false => node.typed(visitor),
         }
     }
 
     fn map<V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, Error> {
         let node = self.untagged();
         match node.is_void() {
-            true => node.places(visitor.visit_map(Empty)),
-            false => node.deserialize_any(visitor),
+            true => node.places(Entries::visit(&[], visitor)),
+            false => node.typed(visitor),
         }
     }
 
@@ -86,16 +109,16 @@ impl<'de> Node<'de> {
         let node = self.untagged();
         match node.is_null() {
             true => node.places(visitor.visit_unit()),
-            false => node.deserialize_any(visitor),
+            false => node.typed(visitor),
         }
     }
 
-    /// An integer of 128 bits. JSON's of more than 64 bits are exact here and floats elsewhere.
+    /// An integer of 128 bits. Those of JSON that are floats for other types are exact here.
     fn wide<V: Visitor<'de>>(&'de self, visitor: V) -> Result<V::Value, Error> {
         let node = self.untagged();
         match &node.value {
             Value::Wide(wide) => node.places(wide.0.visit(visitor)),
-            _ => node.deserialize_any(visitor),
+            _ => node.typed(visitor),
         }
     }
 
@@ -107,7 +130,7 @@ impl<'de> Node<'de> {
         };
         match number {
             Some(number) => node.places(visitor.visit_f64(number)),
-            None => node.deserialize_any(visitor),
+            None => node.typed(visitor),
         }
     }
 }
@@ -133,6 +156,14 @@ fn visit_plain<'de, V: Visitor<'de>>(text: &'de str, visitor: V) -> Result<V::Va
     }
 }
 
+macro_rules! visit {
+    ($($method:ident: $shape:ident,)*) => { $(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            self.$shape(visitor)
+        }
+    )* };
+}
+
 impl<'de> Deserializer<'de> for &'de Node<'de> {
     type Error = Error;
 
@@ -146,7 +177,7 @@ impl<'de> Deserializer<'de> for &'de Node<'de> {
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Plain(text) => visit_plain(text, visitor),
             Value::Datetime(text) => visitor.visit_map(Pairs::datetime(DATETIME.1, text)),
-            Value::Array(items) => Elements::visit(items, visitor),
+            Value::Array(items) => Elements::visit(items.iter(), visitor),
             Value::Table(entries) => Entries::visit(entries, visitor),
             Value::Tagged(tagged) => visitor.visit_enum(Variant::new(&tagged.0, Some(&tagged.1))),
             Value::Shared(node) => return node.deserialize_any(visitor),
@@ -154,54 +185,15 @@ impl<'de> Deserializer<'de> for &'de Node<'de> {
         self.places(value)
     }
 
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.float(visitor)
-    }
-
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.float(visitor)
-    }
-
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.wide(visitor)
-    }
-
-    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.wide(visitor)
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.untagged().deserialize_any(visitor)
-    }
-
-    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.text(visitor)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.text(visitor)
-    }
-
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.text(visitor)
-    }
-
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.text(visitor)
-    }
-
-    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let node = self.untagged();
-        match &node.value {
-            Value::String(text) | Value::Plain(text) => {
-                node.places(visitor.visit_borrowed_bytes(text.as_bytes()))
-            }
-            _ => node.list(visitor),
-        }
-    }
-
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_bytes(visitor)
+    visit! {
+        deserialize_bool: typed, deserialize_i8: typed, deserialize_i16: typed,
+        deserialize_i32: typed, deserialize_i64: typed, deserialize_i128: wide,
+        deserialize_u8: typed, deserialize_u16: typed, deserialize_u32: typed,
+        deserialize_u64: typed, deserialize_u128: wide, deserialize_f32: float,
+        deserialize_f64: float, deserialize_char: text, deserialize_str: text,
+        deserialize_string: text, deserialize_identifier: text, deserialize_bytes: bytes,
+        deserialize_byte_buf: bytes, deserialize_unit: unit, deserialize_seq: list,
+        deserialize_map: map,
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -210,10 +202,6 @@ impl<'de> Deserializer<'de> for &'de Node<'de> {
             false => visitor.visit_some(self),
         };
         self.original().places(value)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.unit(visitor)
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
@@ -233,10 +221,6 @@ impl<'de> Deserializer<'de> for &'de Node<'de> {
         self.original().places(value)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.list(visitor)
-    }
-
     fn deserialize_tuple<V: Visitor<'de>>(
         self,
         _length: usize,
@@ -252,10 +236,6 @@ impl<'de> Deserializer<'de> for &'de Node<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         self.list(visitor)
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.map(visitor)
     }
 
     /// Rejects a list: serde's visitors of structs take it field by field, which no configuration
@@ -302,16 +282,6 @@ impl<'de> Deserializer<'de> for &'de Node<'de> {
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_unit()
     }
-
-    forward_to_deserialize_any! { i8 i16 i32 i64 u8 u16 u32 u64 }
 }
 
 const ONE_VARIANT: &str = "invalid length: a map, expected one key, which is the name of a variant";
-
-impl<'de> IntoDeserializer<'de, Error> for &'de Node<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}

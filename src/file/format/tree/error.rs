@@ -11,6 +11,9 @@ use serde::de::{Expected, Unexpected};
 use super::super::{Position, Problem};
 use super::{Node, Span, literals};
 
+/// The kind of a TOML date or time, in messages.
+pub(super) const DATE: &str = "a date or time";
+
 const WITHHELD: &str =
     "the value was refused by its type (the message is withheld because it may contain the value)";
 
@@ -137,6 +140,7 @@ impl serde::de::Error for Error {
         let found = match unexpected {
             Unexpected::Seq => ": a list",
             Unexpected::Map => ": a map",
+            Unexpected::Other(DATE) => ": a date or time",
             _ => "",
         };
         let full = format!("invalid type: {unexpected}, expected {expected}");

@@ -19,7 +19,7 @@ impl<'de> Key<'de> {
     /// A number in its canonical spelling, so that no two keys are the same number.
     fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Some(text) = self.text() else {
-            return self.0.deserialize_any(visitor);
+            return self.0.typed(visitor);
         };
         match Integer::of_digits(text, 10).filter(|number| number.to_string() == text) {
             Some(number) => number.visit(visitor),

@@ -1,10 +1,11 @@
 //! Enum variants and their contents.
 
-use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
+use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, Unexpected, VariantAccess, Visitor,
 };
 
+use super::access::Elements;
 use super::{Entry, Error, Node, Segment, Span, Value};
 
 /// The name of a variant, and its contents, if any.
@@ -38,12 +39,12 @@ impl<'de> Variant<'de> {
     }
 
     /// Returns the contents, or an error if there is only a name.
-    fn value(&self, expected: &str) -> Result<&'de Node<'de>, Error> {
+    fn contents(&self, expected: &str) -> Result<&'de Node<'de>, Error> {
         let missing = || Error::invalid_type(Unexpected::UnitVariant, &expected);
         self.value.ok_or_else(missing)
     }
 
-    fn below(&self, error: Error) -> Error {
+    fn inside(&self, error: Error) -> Error {
         match self.value {
             Some(value) => error.at(value.original().span).below(self.segment()),
             None => error,
@@ -83,26 +84,26 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         };
         match is_nothing {
             true => Ok(()),
-            false => Err(self.below(node.refused("nothing in this variant"))),
+            false => Err(self.inside(node.refused("nothing in this variant"))),
         }
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
-        let node = self.value("newtype variant")?;
-        seed.deserialize(node).map_err(|error| self.below(error))
+        let node = self.contents("newtype variant")?;
+        seed.deserialize(node).map_err(|error| self.inside(error))
     }
 
     /// Takes a list, or a map with the positions as keys, as in TOML.
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Error> {
-        let node = self.value("tuple variant")?;
+        let node = self.contents("tuple variant")?;
         let is_at = |(index, entry): (usize, &Entry<'_>)| entry.key.name() == index.to_string();
         let value = match &node.original().value {
-            Value::Table(entries) if entries.iter().enumerate().all(is_at) => visitor.visit_seq(
-                SeqDeserializer::new(entries.iter().map(|entry| &entry.value)),
-            ),
+            Value::Table(entries) if entries.iter().enumerate().all(is_at) => {
+                Elements::visit(entries.iter().map(|entry| &entry.value), visitor)
+            }
             _ => node.deserialize_tuple(length, visitor),
         };
-        value.map_err(|error| self.below(error))
+        value.map_err(|error| self.inside(error))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -110,8 +111,8 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let node = self.value("struct variant")?;
+        let node = self.contents("struct variant")?;
         let value = node.deserialize_struct("", fields, visitor);
-        value.map_err(|error| self.below(error))
+        value.map_err(|error| self.inside(error))
     }
 }
