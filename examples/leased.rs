@@ -81,6 +81,7 @@ impl Listener for Leased {
                 // What the kernel has accepted by now would be reset with the socket.
                 None => match waiting(listener) {
                     Ok(accepted) => return accepted,
+                    // Also when there are no more files: the task must come to its end.
                     Err(_) => self.listener = None,
                 },
             }
@@ -93,10 +94,20 @@ impl Listener for Leased {
     }
 }
 
-/// A connection that the kernel has accepted already. The runtime may not have heard of it yet, so it is
-/// not asked.
-fn waiting(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let (stream, peer) = listener.accept()?;
+/// Takes a connection that the kernel has accepted already, from a listener that does not block. The
+/// runtime may not have heard of it yet, so it is not asked. Connections whose client is gone are passed
+/// over.
+///
+/// # Errors
+///
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are no more, and any other error of `accept`.
+pub fn waiting(listener: &std::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = loop {
+        match listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            accepted => break accepted?,
+        }
+    };
     stream.set_nonblocking(true)?;
     Ok((TcpStream::from_std(stream)?, peer))
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Live, Manager, file, run};
 use rekindle_examples::addresses::overlap;
+use rekindle_examples::leased::waiting;
 use rekindle_examples::{FlushOnDrop, say, stderr};
 use serde::Deserialize;
 use socket2::{Domain, SockRef, Type};
@@ -59,20 +60,24 @@ impl Socket {
         };
         let bound = bind().map_err(|error| {
             match open.iter().find(|open| overlap(&address, open)) {
-                Some(other) => format!(
+                Some(other) if error.kind() == io::ErrorKind::AddrInUse => format!(
                     "cannot listen on {address}: {other} is open until this reload: remove {other} \
                      in one save and add {address} in the next, or restart"
                 ),
-                None => format!("cannot listen on {address}: {error}"),
+                _ => format!("cannot listen on {address}: {error}"),
             }
         });
         Ok(Self(bound?.into()))
     }
 }
 
-/// Rejects addresses that cannot be open at once.
+/// Rejects addresses that cannot be open at once, and those that a socket of IPv6 alone cannot have.
 fn apart(addresses: BTreeSet<SocketAddr>) -> Result<BTreeSet<SocketAddr>, BoxError> {
     for (number, one) in addresses.iter().enumerate() {
+        let plain = SocketAddr::new(one.ip().to_canonical(), one.port());
+        if one.is_ipv4() != plain.is_ipv4() {
+            return Err(format!("{one} is an address of IPv4: write {plain}").into());
+        }
         let mut others = addresses.iter().skip(number + 1);
         if let Some(other) = others.find(|other| overlap(one, other)) {
             return Err(format!("{one} overlaps with {other}: remove one of them").into());
@@ -137,11 +142,8 @@ async fn accept(
         let (stream, _) = accepted?;
         connections.spawn(answer(stream, stop.clone(), config.clone()));
     }
-    // The kernel has accepted these already, and would reset them with the socket. The runtime may not have
-    // heard of them yet, so it is not asked.
-    while let Ok((stream, _)) = socket.0.accept() {
-        stream.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(stream)?;
+    // The kernel has accepted these already, and would reset them with the socket.
+    while let Ok((stream, _)) = waiting(&socket.0) {
         connections.spawn(answer(stream, stop.clone(), config.clone()));
     }
     // Linux ends to listen with this. Elsewhere the socket does when the last one who holds the value

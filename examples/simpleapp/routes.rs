@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use rekindle::Live;
+use rekindle_examples::stdout;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -24,9 +25,12 @@ pub(crate) fn router(
         .route("/-/stop", post(end).with_state(stop))
 }
 
+/// Prints the message to standard output. Where nothing reads that, the request waits, blocks no thread of
+/// the runtime, and holds a copy of the message, so that the printer can be replaced and dropped.
 async fn print(State(printer): State<Live<Printer>>) -> Response {
-    match printer.load().print().await {
-        Ok(message) => format!("{message}\n").into_response(),
+    let message = printer.load().message().to_owned();
+    match stdout().print(&message).await {
+        Ok(()) => format!("{message}\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -215,7 +215,22 @@ fn listeners_that_overlap_are_rejected_and_named() {
     write(&[&any]);
     let says = format!("cannot listen on {any}: {one} is open until this reload: remove {one}");
     process.stderr.wait_for(&says);
+
+    let mapped = format!("[::ffff:127.0.0.1]:{port}");
+    write(&[&mapped]);
+    let says = format!("{mapped} is an address of IPv4: write {one}");
+    process.stderr.wait_for(&says);
     assert!(process.stdout.with("closed").is_empty());
+    ends_by_ctrl_c(process);
+
+    // An error that has another cause is not blamed on what is open. No machine has this address.
+    write(&[&any]);
+    let process = Process::start("listeners", [&path]);
+    process.stdout.wait_for(&format!("listening on {any}"));
+    let foreign = format!("192.0.2.1:{port}");
+    write(&[&foreign]);
+    let says = format!("cannot listen on {foreign}: Cannot assign requested address");
+    process.stderr.wait_for(&says);
     ends_by_ctrl_c(process);
 }
 

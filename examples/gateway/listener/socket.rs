@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 
 use rekindle::{BoxError, Keyed, Live};
 use rekindle_examples::addresses::overlap;
+use rekindle_examples::leased;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -102,16 +103,17 @@ impl Open {
 /// The connections that the kernel has accepted for us already, however many: they must not be reset.
 /// One that is completed between the last of them and the end is.
 pub(super) fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
-    let waiting = listener.into_std().and_then(|listener| {
-        let mut waiting = Vec::new();
-        while let Ok((stream, peer)) = listener.accept() {
-            stream.set_nonblocking(true)?;
-            waiting.push((TcpStream::from_std(stream)?, peer));
+    let mut connections = Vec::new();
+    let taken = listener.into_std().and_then(|listener| {
+        loop {
+            connections.push(leased::waiting(&listener)?);
         }
-        Ok(waiting)
     });
-    waiting.unwrap_or_else(|error| {
-        tracing::warn!(%error, "what waited to be accepted is lost");
-        Vec::new()
-    })
+    match taken {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+            tracing::warn!(%error, "what still waits to be accepted is lost");
+        }
+        Ok(()) | Err(_) => {}
+    }
+    connections
 }
