@@ -230,7 +230,8 @@ impl Error {
     /// Returns `true` if the new generation failed its [probation](crate::Manager::probation) and the
     /// previous values are live again.
     ///
-    /// A later reload that would bring the same values again is [rejected](Self::is_rejected).
+    /// A later reload that would bring the same values again is [rejected](Self::is_rejected), unless it was
+    /// requested [explicitly](crate::Trigger::explicit).
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

@@ -34,7 +34,8 @@
 //!
 //! A reload is answered when it has ended. With a [probation](crate::Manager::probation) that is
 //! after the probation, so a client needs a timeout longer than both. A check requested during a
-//! reload waits for the end of that reload, and of its probation. The status never waits.
+//! reload waits for the end of that reload, and of its probation. The status never waits. A reload over HTTP
+//! also tries values that failed their probation and have not been edited since.
 //!
 //! # Answers
 //!

@@ -147,9 +147,11 @@ impl Manager {
     /// [`RolledBack`](crate::Outcome::RolledBack) and the reason. Reloaders ([`add`](Self::add)) cannot be
     /// undone, so they run after the probation has been passed.
     ///
-    /// A generation that failed is held back: while all sources that changed in it keep their
-    /// [stamps](crate::Stamp), reloads are rejected before anything is built from them. Without that, every
-    /// trigger would go forward and back again. Any edit of one of these sources counts, even one that
+    /// A generation that failed is held back from *automatic* triggers, such as those of a file or the clock:
+    /// while all sources that changed in it keep their [stamps](crate::Stamp), these reloads are rejected
+    /// before anything is built. Without that, every tick would go forward and back again. An
+    /// [explicit](crate::Trigger::explicit) trigger, such as a request through a handle or a signal, always
+    /// tries, for example after a database was repaired, and so does a [check](crate::Handle::check). Any edit of one of these sources counts, even one that
     /// restores its content. A source without a stamp is ignored, because it does not show that it has been
     /// edited. Effects that could not run at the rollback are tried again all the same.
     ///

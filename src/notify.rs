@@ -29,6 +29,8 @@ pub use signal::{Signal, SignalKind, signal};
 /// panics does not end the app: the manager reports the failure and calls it again, with growing
 /// pauses ([`OnError::Stop`](crate::OnError) ends the run instead).
 ///
+/// The trigger is automatic unless the notifier makes it [`explicit`](Trigger::explicit).
+///
 /// `async` closures and `tokio::sync::mpsc::Receiver`s are notifiers. A closure is cloned for each
 /// call, so it cannot change its captures. Pass a receiver itself, and put state that changes
 /// between calls into a type of its own.

@@ -13,13 +13,23 @@ const NAMED: usize = 16;
 ///
 /// `Display` escapes control characters, so that a name from outside stays within its log line.
 ///
+/// A trigger is *explicit* if a person or a program asks for a reload now, and *automatic* if something may
+/// have changed. Only an explicit one brings back a generation that failed its
+/// [probation](crate::Manager::probation) while its sources are unchanged. A request through a
+/// [`Handle`](crate::Handle) (over HTTP, too) and a signal are explicit. The
+/// trigger of any other notifier (a file, the clock, a channel, a closure) is automatic unless it is made
+/// [`explicit`](Self::explicit).
+///
 /// ```
 /// use rekindle::Trigger;
 ///
 /// assert_eq!(Trigger::from("sighup").as_str(), "sighup");
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Trigger(Cow<'static, str>);
+pub struct Trigger {
+    name: Cow<'static, str>,
+    explicit: bool,
+}
 
 impl Trigger {
     /// The name.
@@ -28,25 +38,64 @@ impl Trigger {
     /// assert_eq!(rekindle::Trigger::from("http").as_str(), "http");
     /// ```
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// Makes the trigger explicit: its reload also tries values that failed their
+    /// [probation](crate::Manager::probation) and have not been edited since.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rekindle::{Manager, Trigger};
+    /// use tokio::sync::Notify;
+    ///
+    /// // The app's console wakes it when an operator asks.
+    /// let asked = Arc::new(Notify::new());
+    /// let mut reload = Manager::new();
+    /// reload.on(async move || {
+    ///     asked.notified().await;
+    ///     Ok(Trigger::from("console").explicit())
+    /// });
+    /// ```
+    #[must_use = "it returns the explicit trigger"]
+    pub fn explicit(self) -> Self {
+        Self {
+            explicit: true,
+            ..self
+        }
+    }
+
+    /// Splits the trigger into its name, as an automatic trigger, and `true` if it is explicit.
+    pub(crate) fn split(self) -> (Self, bool) {
+        let name = Self {
+            explicit: false,
+            ..self
+        };
+        (name, self.explicit)
     }
 }
 
 impl From<&'static str> for Trigger {
     fn from(name: &'static str) -> Self {
-        Self(Cow::Borrowed(name))
+        Self {
+            name: Cow::Borrowed(name),
+            explicit: false,
+        }
     }
 }
 
 impl From<String> for Trigger {
     fn from(name: String) -> Self {
-        Self(Cow::Owned(name))
+        Self {
+            name: Cow::Owned(name),
+            explicit: false,
+        }
     }
 }
 
 impl fmt::Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&Escaped(&self.0), f)
+        fmt::Display::fmt(&Escaped(&self.name), f)
     }
 }
 

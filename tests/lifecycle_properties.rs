@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use rekindle::{
     BoxError, Error, Handle, Keyed, Lease, Live, Manager, Outcome, Reading, Report, Source, Stamp,
 };
-use support::{eventually, in_time};
+use support::{Automatic, eventually, in_time};
 use tokio::runtime::Builder;
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
@@ -169,6 +169,7 @@ struct Test {
     world: World,
     all: Live<Keyed<u8, Value>>,
     handle: Handle,
+    automatic: Automatic,
     sick: Arc<AtomicBool>,
     held: Vec<Lease<Value>>,
     /// The settings that are current, and those that failed probation last.
@@ -204,17 +205,22 @@ impl Test {
         }
         let (before, wanted) = (self.ids(), self.world.settings());
         let check = matches!(op, Op::Check);
+        let is_explicit = !matches!(op, Op::Set(..) | Op::Remove(_));
         let outcome = match check {
             true => outcome(in_time(self.handle.check()).await),
-            false => outcome(in_time(self.handle.reload("test")).await),
+            false if is_explicit => outcome(in_time(self.handle.reload("test")).await),
+            false => self.automatic.reload().await.outcome(),
         };
-        let expected = self.expected(&wanted, check);
+        let expected = self.expected(&wanted, check, is_explicit);
         assert_eq!(outcome, expected, "{op:?} to {wanted:?}");
         if !check && self.held_back.as_ref() != Some(&wanted) {
             self.held_back = None;
         }
         match outcome {
-            Outcome::Applied => self.current = wanted,
+            Outcome::Applied => {
+                self.current = wanted;
+                self.held_back = None;
+            }
             Outcome::RolledBack => self.held_back = Some(wanted),
             _ => {}
         }
@@ -224,10 +230,11 @@ impl Test {
         self.is_settled(&before, outcome).await;
     }
 
-    fn expected(&self, wanted: &Settings, check: bool) -> Outcome {
+    fn expected(&self, wanted: &Settings, check: bool, is_explicit: bool) -> Outcome {
+        let is_held_back = !is_explicit && self.held_back.as_ref() == Some(wanted);
         if *wanted == self.current {
             Outcome::Unchanged
-        } else if wanted.values().any(|n| *n == BAD) || self.held_back.as_ref() == Some(wanted) {
+        } else if wanted.values().any(|n| *n == BAD) || is_held_back {
             Outcome::Rejected
         } else if check {
             Outcome::Valid
@@ -305,6 +312,7 @@ async fn holds(ops: Vec<Op>) {
         world: world.clone(),
         all,
         handle: reload.handle(),
+        automatic: Automatic::new(&mut reload),
         sick,
         held: Vec::new(),
         current: Settings::new(),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Manager, Outcome};
-use support::{Dial, eventually, in_time};
+use support::{Automatic, Dial, eventually, in_time};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Default)]
@@ -90,6 +90,7 @@ async fn a_generation_that_fails_is_rolled_back_with_its_tasks_and_effects() {
     reload.apply("gauge", &number, push).await.unwrap();
     reload.add(0, "hook", async move |_| hooked.note("hook".into()));
     let handle = reload.handle();
+    let mut automatic = Automatic::new(&mut reload);
     let seen = trace.clone();
     let run = reload.run(async move |_| {
         seen.has("start 10").await;
@@ -140,11 +141,12 @@ async fn a_generation_that_fails_is_rolled_back_with_its_tasks_and_effects() {
 
         // It is held back until it changes.
         health.set(true);
-        let error = handle.reload("again").await.unwrap_err();
-        assert!(error.is_rejected());
-        let refused = "the reload was rejected: `probation` failed: \
-            `number` is as it was when it failed probation; edit it to try again";
-        assert_eq!(format!("{error:?}"), refused);
+        let report = automatic.reload().await;
+        assert_eq!(report.outcome(), Outcome::Rejected);
+        let refused = "`number` is as it was when it failed probation; edit it or request a reload";
+        let failure = report.failure().unwrap();
+        assert_eq!(failure.name(), "probation");
+        assert_eq!(failure.error().unwrap().chain(), refused);
         assert_eq!(handle.status().generation(), 3);
         dial.set(3);
         let report = handle.reload("edited").await?;
@@ -242,10 +244,10 @@ async fn a_reload_that_is_asked_for_forces_the_verdict() {
                 true => assert_eq!(first?.outcome(), Outcome::Applied),
                 false => assert!(first.unwrap_err().is_rolled_back()),
             }
-            // The second one runs after the verdict: nothing changed, or what failed is held back.
+            // The second one runs after the verdict: nothing changed, or it fails again.
             match well {
                 true => assert_eq!(second.await??.outcome(), Outcome::Unchanged),
-                false => assert!(second.await?.unwrap_err().is_rejected()),
+                false => assert!(second.await?.unwrap_err().is_rolled_back()),
             }
             assert_eq!(*number.load(), if well { before + 1 } else { before });
             assert!(!handle.status().is_on_probation());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rekindle::{Action, BoxError, Lease, Manager, Outcome};
-use support::{Barrier, Dial, eventually, in_time, reload_until_it_works};
+use support::{Automatic, Barrier, Dial, eventually, in_time, reload_until_it_works};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ async fn a_probe_that_blocks_its_thread_fails_too() {
     });
     worker.await.unwrap();
     let handle = reload.handle();
+    let mut automatic = Automatic::new(&mut reload);
     let run = reload.run(async move |_| {
         barrier.close();
         dial.set(2);
@@ -51,7 +52,7 @@ async fn a_probe_that_blocks_its_thread_fails_too() {
         barrier.open();
         ended.notified().await;
         // What comes late has no effect, and the same again is refused.
-        assert!(handle.reload("again").await.unwrap_err().is_rejected());
+        assert_eq!(automatic.reload().await.outcome(), Outcome::Rejected);
         dial.set(3);
         reload_until_it_works(&handle).await;
         assert_eq!((number.load().generation(), *number.load()), (4, 3));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekindle::{BoxError, Lease, Manager, Outcome};
-use support::{Barrier, Dial, Latch, eventually, in_time};
+use support::{Automatic, Barrier, Dial, Latch, eventually, in_time};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -19,22 +19,6 @@ async fn unless(sick: &AtomicBool) -> Result<(), BoxError> {
         true => Err("sick".into()),
         false => Ok(()),
     }
-}
-
-#[tokio::test]
-async fn a_check_refuses_what_is_held_back() {
-    let dial = Dial::new(1);
-    let sick = async || Err::<(), BoxError>("sick".into());
-    let mut reload = Manager::new().probation(SHORT, sick);
-    reload.source("number", dial.clone()).await.unwrap();
-    let handle = reload.handle();
-    let run = reload.run(async move |_| {
-        dial.set(2);
-        assert!(handle.reload("test").await.unwrap_err().is_rolled_back());
-        assert!(handle.check().await.unwrap_err().is_rejected());
-        assert!(handle.reload("test").await.unwrap_err().is_rejected());
-    });
-    in_time(run).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -123,13 +107,14 @@ async fn an_effect_that_failed_on_the_way_back_is_tried_again_though_the_file_is
     };
     reload.apply("gauge", &number, push).await.unwrap();
     let handle = reload.handle();
+    let mut automatic = Automatic::new(&mut reload);
     let run = reload.run(async move |_| {
         down.store(true, Ordering::SeqCst);
         dial.set(2);
         assert!(handle.reload("bad").await.unwrap_err().is_rolled_back());
         down.store(false, Ordering::SeqCst);
         for pushes in [&[1, 2, 1, 1][..], &[1, 2, 1, 1]] {
-            assert!(handle.reload("again").await.unwrap_err().is_rejected());
+            assert_eq!(automatic.reload().await.outcome(), Outcome::Rejected);
             assert_eq!(*pushed.lock().unwrap(), pushes);
         }
         Ok(())
@@ -150,6 +135,7 @@ async fn what_was_edited_and_edited_back_is_tried_again() {
     };
     reload.derive("checked", &number, build).await.unwrap();
     let handle = reload.handle();
+    let mut automatic = Automatic::new(&mut reload);
     let run = reload.run(async move |_| {
         dial.set(2);
         assert!(handle.reload("bad").await.unwrap_err().is_rolled_back());
@@ -158,7 +144,7 @@ async fn what_was_edited_and_edited_back_is_tried_again() {
         dial.set(1);
         handle.check().await?;
         dial.set(2);
-        assert!(handle.reload("again").await.unwrap_err().is_rejected());
+        assert_eq!(automatic.reload().await.outcome(), Outcome::Rejected);
         dial.set(1);
         assert_eq!(handle.reload("back").await?.outcome(), Outcome::Unchanged);
         dial.set(2);
@@ -169,7 +155,7 @@ async fn what_was_edited_and_edited_back_is_tried_again() {
         assert!(handle.reload("worse").await.unwrap_err().is_rejected());
         dial.set(2);
         sick.store(false, Ordering::SeqCst);
-        assert_eq!(handle.reload("forth").await?.outcome(), Outcome::Applied);
+        assert_eq!(automatic.reload().await.outcome(), Outcome::Applied);
         Ok(())
     });
     in_time(run).await.unwrap();
@@ -184,18 +170,18 @@ async fn what_is_held_back_is_refused_whatever_else_changes() {
     reload.source("bad", bad.clone()).await.unwrap();
     reload.source("busy", busy.clone()).await.unwrap();
     let handle = reload.handle();
+    let mut automatic = Automatic::new(&mut reload);
     let run = reload.run(async move |_| {
         bad.set(2);
         assert!(handle.reload("bad").await.unwrap_err().is_rolled_back());
         for n in 1..4 {
             busy.set(n);
-            let error = handle.reload("busy").await.unwrap_err();
-            assert!(error.is_rejected(), "{error:?}");
+            assert_eq!(automatic.reload().await.outcome(), Outcome::Rejected);
         }
         // Reverting it is an edit, and lets the others through.
         bad.set(1);
         sick.store(false, Ordering::SeqCst);
-        assert_eq!(handle.reload("reverted").await?.outcome(), Outcome::Applied);
+        assert_eq!(automatic.reload().await.outcome(), Outcome::Applied);
         Ok(())
     });
     in_time(run).await.unwrap();
@@ -215,13 +201,13 @@ async fn nothing_is_built_from_what_is_held_back() {
     };
     reload.derive("pool", &number, build).await.unwrap();
     let handle = reload.handle();
+    let mut automatic = Automatic::new(&mut reload);
     let run = reload.run(async move |_| {
         dial.set(2);
         assert!(handle.reload("bad").await.unwrap_err().is_rolled_back());
         let before = built.load(Ordering::SeqCst);
         for _ in 0..5 {
-            handle.reload("again").await.unwrap_err();
-            handle.check().await.unwrap_err();
+            assert_eq!(automatic.reload().await.outcome(), Outcome::Rejected);
         }
         assert_eq!(built.load(Ordering::SeqCst), before);
     });
@@ -253,13 +239,14 @@ async fn a_stop_lets_an_effect_end_that_is_made_up_for_while_the_file_is_held_ba
     };
     manager.apply("effect", &number, effect).await.unwrap();
     let handle = manager.handle();
+    let automatic = Automatic::new(&mut manager);
     let run = manager.run(async move |stop: CancellationToken| {
         reload.store(1, Ordering::SeqCst);
         dial.set(2);
         assert!(handle.reload("fails").await.unwrap_err().is_rolled_back());
         reload.store(2, Ordering::SeqCst);
         latch.close();
-        handle.trigger("held back");
+        automatic.trigger();
         latch.arrival().await;
         stop.cancel();
         // The reload has heard of it by now.
@@ -289,15 +276,15 @@ async fn it_is_refused_also_when_an_effect_that_is_made_up_for_blocks() {
     reload.apply("gauge", &number, effect).await.unwrap();
     reload.add(0, "hook", async |_| ());
     let handle = reload.handle();
+    let mut automatic = Automatic::new(&mut reload);
     let run = reload.run(async move |_| {
         rolls_back.store(true, Ordering::SeqCst);
         dial.set(2);
         assert!(handle.reload("fails").await.unwrap_err().is_rolled_back());
         rolls_back.store(false, Ordering::SeqCst);
         barrier.close();
-        let error = handle.reload("held back").await.unwrap_err();
+        let report = automatic.reload().await;
         barrier.open();
-        let report = error.report().unwrap();
         assert_eq!(report.outcome(), Outcome::Rejected, "{report}");
         assert!(report.step("hook").is_none(), "{report}");
     });

@@ -28,8 +28,8 @@ pub(crate) enum Prepared {
     HeldBack(usize),
 }
 
-/// Prepares the next generation, unless it would only fail its probation again. Clears `held_back` when
-/// one of its sources has changed.
+/// Prepares the next generation. If it `refuses` what is held back, nothing is built from that. Clears
+/// `held_back` when one of its sources has changed.
 ///
 /// # Cancel safety
 ///
@@ -38,6 +38,7 @@ pub(crate) async fn prepare(
     graph: &Graph,
     draft: &DraftCell,
     held_back: &mut Option<HeldBack>,
+    refuses: bool,
     clock: Clock,
     gate: &Gate,
     log: &Log,
@@ -52,7 +53,7 @@ pub(crate) async fn prepare(
         gate,
         log,
     };
-    let prepared = walk.run(held_back).await;
+    let prepared = walk.run(held_back, refuses).await;
     for (index, took) in walk.crew.unfinished() {
         log.add(Step::new(
             &graph.nodes[index].entry,
@@ -85,7 +86,11 @@ struct Walk<'a> {
 struct Refused;
 
 impl Walk<'_> {
-    async fn run(&mut self, held_back: &mut Option<HeldBack>) -> Result<Prepared, Refused> {
+    async fn run(
+        &mut self,
+        held_back: &mut Option<HeldBack>,
+        refuses: bool,
+    ) -> Result<Prepared, Refused> {
         for &source in &self.graph.sources {
             self.crew.breathe().await;
             self.build(source)?;
@@ -95,10 +100,11 @@ impl Walk<'_> {
             while let Some(finished) = self.crew.next().await {
                 self.finish(finished)?;
             }
-            if let Some(source) = self.is_held_back(held) {
-                return Ok(Prepared::HeldBack(source));
+            match self.is_held_back(held) {
+                Some(source) if refuses => return Ok(Prepared::HeldBack(source)),
+                Some(_) => {}
+                None => *held_back = None,
             }
-            *held_back = None;
         }
         // No node waits for a source that is settled by now, so its dependants need no update.
         self.settled.clear();

@@ -42,7 +42,8 @@ impl Handle {
     /// Requests a reload, and waits for the report of one that began after this call.
     ///
     /// Any number of callers share one reload. Called before [`Manager::run`](crate::Manager::run), it
-    /// waits for the run to begin.
+    /// waits for the run to begin. The trigger counts as [explicit](Trigger::explicit), so the reload also
+    /// tries what failed its probation.
     ///
     /// # Errors
     ///
@@ -73,10 +74,11 @@ impl Handle {
     /// # }
     /// ```
     pub async fn reload(&self, trigger: impl Into<Trigger>) -> Result<Arc<Report>, Error> {
-        self.ask(Wanted::Reload, trigger.into()).await
+        self.ask(Wanted::Reload, trigger.into().explicit()).await
     }
 
-    /// Requests a reload without waiting for it. Does nothing once the manager has stopped.
+    /// Requests a reload without waiting for it. Does nothing once the manager has stopped. The trigger
+    /// counts as [explicit](Trigger::explicit).
     ///
     /// It may be called from inside a reload, and leads to one more.
     ///
@@ -100,7 +102,8 @@ impl Handle {
     /// # }
     /// ```
     pub fn trigger(&self, trigger: impl Into<Trigger>) {
-        self.0.queue.push(Wanted::Reload, trigger.into());
+        let trigger = trigger.into().explicit();
+        self.0.queue.push(Wanted::Reload, trigger);
     }
 
     /// Requests a dry run: prepares a reload, reports, and drops what was built.

@@ -50,6 +50,8 @@ struct State {
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) triggers: Triggers,
+    /// `true` if one of the triggers is explicit.
+    pub(super) explicit: bool,
     /// The first caller. Most reloads have only one, which then needs no `Vec`.
     first: Option<oneshot::Sender<Arc<Report>>>,
     others: Vec<oneshot::Sender<Arc<Report>>>,
@@ -107,7 +109,10 @@ impl Queue {
             Wanted::Check => &mut state.check,
         };
         let batch = batch.get_or_insert_default();
+        // Reports name triggers of both kinds alike.
+        let (trigger, explicit) = trigger.split();
         batch.triggers.push(trigger);
+        batch.explicit |= explicit;
         add(batch);
         drop(state);
         self.arrived.notify_one();

@@ -21,6 +21,8 @@ use crate::{Error, Outcome, Report, Step, Triggers};
 pub(super) struct Reload {
     pub(super) triggers: Triggers,
     pub(super) check: bool,
+    /// `true` if only an edit lets values through that failed their probation: for automatic triggers.
+    pub(super) holds_back: bool,
     /// `true` if only due effects run and no reloader follows: in a rollback, and in a reload that is held
     /// back.
     only_effects: AtomicBool,
@@ -89,6 +91,7 @@ impl Reload {
         Arc::new(Self {
             triggers: story.batch.triggers.clone(),
             check: asked.wanted == Wanted::Check,
+            holds_back: asked.wanted == Wanted::Reload && !story.batch.explicit,
             only_effects: AtomicBool::new(false),
             gate: Gate::new(),
             log: Log::with_capacity(core.graph.sources.len() + core.hooks),
@@ -106,6 +109,7 @@ impl Reload {
         Arc::new(Self {
             triggers: self.triggers.clone(),
             check: false,
+            holds_back: false,
             only_effects: AtomicBool::new(true),
             gate: Gate::committed(),
             log: Log::with_capacity(0),

@@ -83,7 +83,9 @@ impl Transaction<'_> {
         let (graph, clock) = (&core.graph, core.ledger.clock());
         let on_probation = core.probation.is_some();
         let mut held = on_probation.then(|| core.held_back().clone()).flatten();
-        let prepared = prepare(graph, draft, &mut held, clock, &reload.gate, &reload.log).await;
+        let refuses = reload.holds_back;
+        let (gate, log) = (&reload.gate, &reload.log);
+        let prepared = prepare(graph, draft, &mut held, refuses, clock, gate, log).await;
         if on_probation && !reload.check {
             reload.gate.unless_given_up(|| *core.held_back() = held);
         }
@@ -110,7 +112,7 @@ impl Transaction<'_> {
         Ending::Outcome(outcome)
     }
 
-    /// Rejects a reload that would only fail its probation again.
+    /// Rejects an automatic reload that would only fail its probation again.
     async fn hold_back(&self, source: usize) -> Ending {
         let Self { core, reload } = *self;
         reload.log.add(self.failed_before(source));
@@ -193,7 +195,8 @@ impl Transaction<'_> {
             graph, probation, ..
         } = self.core;
         let name = &graph.nodes[source].entry.name;
-        let error = format!("`{name}` is as it was when it failed probation; edit it to try again");
+        let error =
+            format!("`{name}` is as it was when it failed probation; edit it or request a reload");
         let probation = probation.as_ref().expect("there is one that it failed");
         let error = StepError::error(error.into());
         Step::failed(&probation.entry, error, Duration::ZERO)
@@ -210,6 +213,8 @@ impl Transaction<'_> {
         let current = core.shared.publication.current();
         // The trial begins before the tasks start, because they may fail it.
         if let Some(trial) = trial {
+            // If it fails too, the rollback sets its own stamps.
+            drop(core.held_back().take());
             core.shared.history().on_probation = true;
             trial.begin(Previous {
                 generation: previous.clone(),

@@ -9,7 +9,8 @@ use crate::{BoxError, Notifier, Trigger, signals};
 
 /// Requests a reload whenever the process receives this signal.
 ///
-/// The trigger is the signal's name in lower case: `sighup`, `sigusr1`. From this call on, the
+/// The trigger is the signal's name in lower case: `sighup`, `sigusr1`. It is
+/// [explicit](Trigger::explicit). From this call on, the
 /// signal no longer has its default effect, so call it early: a SIGHUP during the start-up is then
 /// kept for the manager instead of ending the process. Several signals that arrive before the
 /// manager takes them count as one.
@@ -66,7 +67,7 @@ pub struct Signal {
 impl Notifier for Signal {
     async fn notify(&mut self) -> Result<Trigger, BoxError> {
         match self.stream.recv().await {
-            Some(()) => Ok(signals::name(self.kind).to_lowercase().into()),
+            Some(()) => Ok(Trigger::from(signals::name(self.kind).to_lowercase()).explicit()),
             None => pending().await,
         }
     }

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rekindle::{BoxError, Handle, Reading, Source, Stamp};
+use rekindle::{BoxError, Handle, Manager, Reading, Report, Reports, Source, Stamp};
 use tokio::runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 /// A source whose value the test sets. It has a stamp, so that setting the same is no change.
 #[derive(Clone)]
@@ -151,6 +151,41 @@ impl Barrier {
     pub fn open(&self) {
         *self.0.closed.lock().unwrap() = false;
         self.0.opened.notify_all();
+    }
+}
+
+/// A notifier whose triggers are automatic, as those of a file are.
+pub struct Automatic {
+    sender: mpsc::UnboundedSender<&'static str>,
+    reports: Reports,
+}
+
+impl Automatic {
+    pub fn new(reload: &mut Manager) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        reload.on(receiver);
+        let reports = reload.handle().subscribe();
+        Self { sender, reports }
+    }
+
+    pub fn trigger(&self) {
+        self.sender.send("automatic").unwrap();
+    }
+
+    /// Waits for the report of the reload that answers an automatic trigger.
+    pub async fn report(&mut self) -> Arc<Report> {
+        loop {
+            let report = in_time(self.reports.next()).await.unwrap();
+            if report.triggers().contains("automatic") {
+                return report;
+            }
+        }
+    }
+
+    /// Reloads with an automatic trigger.
+    pub async fn reload(&mut self) -> Arc<Report> {
+        self.trigger();
+        self.report().await
     }
 }
 
