@@ -151,9 +151,10 @@ impl Manager {
     /// while all sources that changed in it keep their [stamps](crate::Stamp), these reloads are rejected
     /// before anything is built. Without that, every tick would go forward and back again. An
     /// [explicit](crate::Trigger::explicit) trigger, such as a request through a handle or a signal, always
-    /// tries, for example after a database was repaired, and so does a [check](crate::Handle::check). Any edit of one of these sources counts, even one that
-    /// restores its content. A source without a stamp is ignored, because it does not show that it has been
-    /// edited. Effects that could not run at the rollback are tried again all the same.
+    /// tries, for example after a database was repaired, and so does a [check](crate::Handle::check). Any edit
+    /// of one of these sources counts, even one that restores its content. A source without a stamp is ignored,
+    /// because it does not show that it has been edited. Effects that could not run at the rollback are tried
+    /// again all the same.
     ///
     /// A [task](crate::Component::runs) that began with the new generation and would end the run
     /// ([`OnExit::Stop`](crate::OnExit::Stop)) fails the probation instead.

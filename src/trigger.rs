@@ -16,9 +16,8 @@ const NAMED: usize = 16;
 /// A trigger is *explicit* if a person or a program asks for a reload now, and *automatic* if something may
 /// have changed. Only an explicit one brings back a generation that failed its
 /// [probation](crate::Manager::probation) while its sources are unchanged. A request through a
-/// [`Handle`](crate::Handle) (over HTTP, too) and a signal are explicit. The
-/// trigger of any other notifier (a file, the clock, a channel, a closure) is automatic unless it is made
-/// [`explicit`](Self::explicit).
+/// [`Handle`](crate::Handle) (over HTTP, too) and a signal are explicit. The trigger of any other notifier
+/// (a file, the clock, a channel, a closure) is automatic unless it is made [`explicit`](Self::explicit).
 ///
 /// ```
 /// use rekindle::Trigger;
