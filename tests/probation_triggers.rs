@@ -119,7 +119,7 @@ async fn request_through_a_handle_brings_back_what_failed() {
     assert_eq!(outcome, Outcome::Applied);
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "signal"))]
 #[tokio::test]
 async fn signal_brings_back_what_failed() {
     let (subject, mut reload) = Subject::new().await;
