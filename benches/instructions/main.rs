@@ -111,16 +111,16 @@ fn reload(runtime: &Runtime, handle: &Handle, reloads: usize) {
 }
 
 #[library_benchmark]
-#[bench::one(args = (1), setup = reloaders, config = at_most(713_000))]
-#[bench::thousand(args = (1_000), setup = reloaders, config = at_most(75_400_000))]
+#[bench::one(args = (1), setup = reloaders, config = at_most(783_000))]
+#[bench::thousand(args = (1_000), setup = reloaders, config = at_most(78_000_000))]
 fn reload_reloaders((runtime, handle): (Runtime, Handle)) -> (Runtime, Handle) {
     reload(&runtime, &handle, RELOADS);
     (runtime, handle)
 }
 
 #[library_benchmark]
-#[bench::one(args = (1), setup = components, config = at_most(1_409_000))]
-#[bench::thousand(args = (1_000), setup = components, config = at_most(324_800_000))]
+#[bench::one(args = (1), setup = components, config = at_most(1_494_000))]
+#[bench::thousand(args = (1_000), setup = components, config = at_most(344_600_000))]
 fn reload_components((runtime, handle): (Runtime, Handle)) -> (Runtime, Handle) {
     reload(&runtime, &handle, RELOADS);
     (runtime, handle)
